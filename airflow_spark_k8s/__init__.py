@@ -1,0 +1,3 @@
+"""Run Spark on Kubernetes from Airflow."""
+
+__version__ = "0.1.0"
