@@ -1,0 +1,1 @@
+"""The async shell of one application: observe, reconcile, apply."""

@@ -1,0 +1,217 @@
+"""Actions of a plan as calls to the cluster; every call is safe to make twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from airflow_spark_k8s.controller.world import World
+from airflow_spark_k8s.core.actions import (
+    Action,
+    CreateExecutor,
+    DeleteJob,
+    DeletePod,
+    MarkDriver,
+    Note,
+    RecordDrivers,
+    RecordOutcome,
+    Result,
+    ShowDriverLog,
+    Trouble,
+)
+from airflow_spark_k8s.core.allocation import CREATE_TIMEOUT_SECONDS
+from airflow_spark_k8s.core.executor_pod import executor_pod
+from airflow_spark_k8s.core.job_state import STOPPED_DEADLINE_SECONDS, drivers_annotation, outcome_annotation
+from airflow_spark_k8s.core.pod_state import DRIVER_CONTAINER
+from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
+from airflow_spark_k8s.exceptions import (
+    AlreadyExists,
+    ClusterError,
+    Conflict,
+    InvalidConfiguration,
+    NotFound,
+    TooManyRequests,
+)
+from airflow_spark_k8s.kube.cluster import JSON, MERGE_PATCH, Cluster
+
+CALL_TIMEOUT_SECONDS = 10.0
+MAX_CALLS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What it takes to carry out a plan."""
+
+    cluster: Cluster
+    world: World
+    report: Callable[[str], None]
+    now: Callable[[], float]  # seconds since the epoch, never going back
+
+    @property
+    def reference(self) -> ApplicationReference:
+        """The application."""
+        return self.world.reference
+
+
+async def apply(hands: Hands, actions: Sequence[Action]) -> tuple[Result, ...]:
+    """
+    What came of each action but the notes, in order.
+
+    Actions of one kind that follow each other are carried out together, a few at a time; the others in order.
+    No error of the cluster is raised: it is part of the result.
+    """
+    results: list[Result] = []
+    for kind, group in groupby(actions, key=type):
+        if kind is Note:
+            for action in group:
+                hands.report(_text(action))
+            continue
+        results += await _together(hands, list(group))
+    return tuple(results)
+
+
+def _text(action: Action) -> str:
+    return action.text if isinstance(action, Note) else ""
+
+
+async def _together(hands: Hands, actions: list[Action]) -> list[Result]:
+    """Results of one kind of action; after the first failure the rest is not even tried."""
+    slots = asyncio.Semaphore(MAX_CALLS_AT_ONCE)
+    failed = asyncio.Event()
+
+    async def one(action: Action) -> Result:
+        async with slots:
+            if failed.is_set():
+                return Result(action, Trouble.CONFLICT, "not tried")
+            result = await _attempt(hands, action)
+            if result.trouble is not Trouble.NONE:
+                failed.set()
+            return result
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(action)) for action in actions]
+    return [task.result() for task in tasks]
+
+
+async def _attempt(hands: Hands, action: Action) -> Result:
+    try:
+        await _call(hands, action)
+    except Conflict as error:
+        return Result(action, Trouble.CONFLICT, str(error))
+    except TooManyRequests as error:
+        return Result(action, Trouble.REFUSED, str(error), error.retry_after_seconds or 0.0)
+    except (ClusterError, InvalidConfiguration) as error:
+        return Result(action, Trouble.REFUSED, str(error))
+    return Result(action)
+
+
+async def _call(hands: Hands, action: Action) -> None:
+    match action:
+        case CreateExecutor():
+            await _create_executor(hands, action)
+        case MarkDriver():
+            await _mark_driver(hands, action)
+        case DeletePod():
+            await _delete(hands, _pod_path(hands, action.name), action.uid, _grace(action))
+        case RecordDrivers():
+            await _patch_job(hands, action.resource_version, drivers_annotation(action.uids))
+        case RecordOutcome():
+            spec = {"activeDeadlineSeconds": STOPPED_DEADLINE_SECONDS} if action.stop else {}
+            await _patch_job(hands, action.resource_version, outcome_annotation(action.outcome), spec)
+        case DeleteJob():
+            policy = {"propagationPolicy": action.propagation}
+            await _delete(hands, job_path(hands.reference), action.uid, policy)
+        case ShowDriverLog():
+            await _show_driver_log(hands, action)
+
+
+def job_path(reference: ApplicationReference) -> str:
+    """Path of the application's Job."""
+    return f"/apis/batch/v1/namespaces/{reference.namespace}/jobs/{reference.job_name}"
+
+
+def _pod_path(hands: Hands, name: str = "") -> str:
+    pods = f"/api/v1/namespaces/{hands.reference.namespace}/pods"
+    return f"{pods}/{name}" if name else pods
+
+
+def _grace(action: DeletePod) -> Manifest:
+    return {} if action.grace_seconds is None else {"gracePeriodSeconds": action.grace_seconds}
+
+
+async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
+    if hands.now() >= action.not_after:
+        raise Conflict("the claim on the executor ids has run out")
+    pod = executor_pod(
+        hands.world.executor_manifest,
+        driver_name=action.driver_name,
+        driver_uid=action.driver_uid,
+        driver_ip=action.driver_ip,
+        executor_id=action.executor_id,
+    )
+    try:
+        await hands.cluster.request(
+            "POST", _pod_path(hands), body=pod, timeout_seconds=CREATE_TIMEOUT_SECONDS
+        )
+    except AlreadyExists:
+        return  # created by an earlier attempt, whose answer was lost, or by another controller
+
+
+async def _mark_driver(hands: Hands, action: MarkDriver) -> None:
+    annotations = action.marks.annotation() if action.marks else {}
+    annotations |= action.history.annotation() if action.history else {}
+    path = _pod_path(hands, action.driver_name)
+    pod = await _patch(hands, path, action.resource_version, annotations)
+    hands.world.wrote_driver(pod, action.resource_version)
+
+
+async def _patch_job(
+    hands: Hands, resource_version: str, annotations: dict[str, str], spec: Manifest | None = None
+) -> None:
+    job = await _patch(hands, job_path(hands.reference), resource_version, annotations, spec)
+    hands.world.wrote_job(job, resource_version)
+
+
+async def _patch(
+    hands: Hands,
+    path: str,
+    resource_version: str,
+    annotations: dict[str, str],
+    spec: Manifest | None = None,
+) -> JSON:
+    body: Manifest = {"metadata": {"resourceVersion": resource_version, "annotations": annotations}}
+    if spec:
+        body["spec"] = spec
+    try:
+        return await hands.cluster.request(
+            "PATCH", path, body=body, content_type=MERGE_PATCH, timeout_seconds=CALL_TIMEOUT_SECONDS
+        )
+    except NotFound as error:
+        raise Conflict(str(error), status=error.status, reason=error.reason) from error
+
+
+async def _delete(hands: Hands, path: str, uid: str, options: Manifest) -> None:
+    await delete_exactly(hands.cluster, path, uid, options)
+
+
+async def delete_exactly(cluster: Cluster, path: str, uid: str, options: Manifest) -> None:
+    """
+    Delete the object at `path` if it is still the one with this uid; that it is not is success, too.
+
+    Raises `ClusterError` for everything else.
+    """
+    body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
+    try:
+        await cluster.request("DELETE", path, body=body, timeout_seconds=CALL_TIMEOUT_SECONDS)
+    except (NotFound, Conflict):
+        return
+
+
+async def _show_driver_log(hands: Hands, action: ShowDriverLog) -> None:
+    path = f"{_pod_path(hands, action.driver_name)}/log"
+    params = {"container": DRIVER_CONTAINER, "tailLines": str(action.lines)}
+    text = await hands.cluster.text(path, params=params, timeout_seconds=CALL_TIMEOUT_SECONDS)
+    for line in text.splitlines():
+        hands.report(f"[{action.driver_name}] {line}")

@@ -1,0 +1,31 @@
+"""Errors of the API server in the log: once, then once a minute, and when they are over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from airflow_spark_k8s.controller.clock import Clock
+from airflow_spark_k8s.exceptions import ClusterError
+
+REPEAT_SECONDS = 60.0
+
+
+class Complaints:
+    """Says that something does not work, without flooding the log."""
+
+    def __init__(self, clock: Clock, report: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._report = report
+        self._said_at: dict[str, float] = {}
+
+    def failed(self, what: str, error: ClusterError) -> None:
+        """Say that `what` does not work, if that was not said lately."""
+        now = self._clock.monotonic()
+        if now - self._said_at.get(what, -REPEAT_SECONDS) >= REPEAT_SECONDS:
+            self._said_at[what] = now
+            self._report(f"{what}: {error}; trying again")
+
+    def works(self, what: str) -> None:
+        """Say that `what` works again, if it was said that it did not."""
+        if self._said_at.pop(what, None) is not None:
+            self._report(f"{what}: works again")

@@ -1,0 +1,154 @@
+"""One application, from whatever state it is found in to its outcome: observe, reconcile, apply."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+from airflow_spark_k8s.controller.apply import Hands, apply, delete_exactly, job_path
+from airflow_spark_k8s.controller.clock import Clock
+from airflow_spark_k8s.controller.complaints import Complaints
+from airflow_spark_k8s.controller.observe import (
+    Observer,
+    poll_spark,
+    read_settings,
+    sleep_or_event,
+    watch_job,
+    watch_pods,
+)
+from airflow_spark_k8s.controller.world import World
+from airflow_spark_k8s.core.outcome import Outcome
+from airflow_spark_k8s.core.progress import Progress
+from airflow_spark_k8s.core.reconcile import Plan, reconcile
+from airflow_spark_k8s.core.spec import ApplicationReference
+from airflow_spark_k8s.core.state import Desired, State, absorb
+from airflow_spark_k8s.kube.cluster import Cluster
+
+PAUSE_SECONDS = 0.05
+"""Events that come within this time are looked at together."""
+
+
+async def run(
+    cluster: Cluster,
+    reference: ApplicationReference,
+    *,
+    clock: Clock,
+    report: Callable[[str], None],
+    deadline_epoch_seconds: float | None,
+    hold_seconds: float = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Outcome:
+    """
+    The outcome of one application, after everything that has to be done for it was done.
+
+    Two of these may be alive for one application, and each may be cancelled at any moment: what counts is in
+    the cluster, and whoever looks next goes on from there. No error of the cluster is raised.
+
+    :param report: is given one line for every change of state.
+    :param deadline_epoch_seconds: when the application is timed out; None: never.
+    :param hold_seconds: no outcome before this many seconds since the start.
+    :param on_progress: is given the numbers whenever they change.
+    """
+    started_at = clock.monotonic()
+    now = _Now(clock)
+    world = World(reference)
+    complaints = Complaints(clock, report)
+    observer = Observer(cluster, world, clock, complaints, now)
+    hands = Hands(cluster, world, report, now)
+    controller = _Controller(hands, clock, on_progress, deadline_epoch_seconds)
+    async with asyncio.TaskGroup() as group:
+        observers = [
+            group.create_task(observe(observer))
+            for observe in (watch_job, watch_pods, read_settings, poll_spark)
+        ]
+        outcome = await controller.until_outcome()
+        for task in observers:
+            task.cancel()
+    await clock.sleep(max(started_at + hold_seconds - clock.monotonic(), 0))
+    return outcome
+
+
+async def kill(cluster: Cluster, reference: ApplicationReference) -> None:
+    """
+    Delete the application's Job and all it owns; done, too, if it is gone or another one has its name.
+
+    Raises:
+        ClusterError: the API server did not do it.
+
+    """
+    options = {"propagationPolicy": "Background"}
+    await delete_exactly(cluster, job_path(reference), reference.job_uid, options)
+
+
+class _Now:
+    """Seconds since the epoch that never go back and go on while the machine sleeps."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._now, self._monotonic = clock.now(), clock.monotonic()
+
+    def __call__(self) -> float:
+        monotonic = self._clock.monotonic()
+        self._now = max(self._now + monotonic - self._monotonic, self._clock.now())
+        self._monotonic = monotonic
+        return self._now
+
+
+class _Controller:
+    """Looks, decides and acts, again and again; the memory between two looks is a value of the core."""
+
+    def __init__(
+        self,
+        hands: Hands,
+        clock: Clock,
+        on_progress: Callable[[Progress], None] | None,
+        deadline_epoch_seconds: float | None,
+    ) -> None:
+        self._hands = hands
+        self._clock = clock
+        self._on_progress = on_progress
+        self._deadline_epoch_seconds = deadline_epoch_seconds
+        self._told: Progress | None = None
+        self._state = State(holder=uuid.uuid4().hex[:12])
+
+    async def until_outcome(self) -> Outcome:
+        """The outcome, once a plan says that nothing is left to do."""
+        world = self._hands.world
+        while True:
+            world.changed.clear()
+            plan = self._look()
+            acted = await self._act(plan)
+            if plan.finish is not None:
+                return plan.finish
+            await self._clock.sleep(PAUSE_SECONDS)
+            if not acted and not world.changed.is_set():
+                await self._wait(plan.requeue_after_seconds)
+
+    def _look(self) -> Plan:
+        world = self._hands.world
+        desired = Desired(world.reference, world.settings, self._deadline_epoch_seconds)
+        plan = reconcile(desired, world.observed(), self._state, self._hands.now())
+        world.want(plan.ask)
+        self._tell(plan.progress)
+        return plan
+
+    async def _act(self, plan: Plan) -> bool:
+        """Whether any call was made."""
+        sent_at = self._hands.now()
+        results = await apply(self._hands, plan.actions)
+        jitter = self._clock.jitter()
+        self._state = absorb(plan.next_state, results, sent_at=sent_at, now=self._hands.now(), jitter=jitter)
+        return bool(results)
+
+    async def _wait(self, seconds: float | None) -> None:
+        changed = self._hands.world.changed
+        if seconds is None:
+            await changed.wait()
+        else:
+            await sleep_or_event(self._clock, seconds, changed)
+
+    def _tell(self, progress: Progress | None) -> None:
+        if progress is not None and progress != self._told and self._on_progress is not None:
+            self._told = progress
+            self._on_progress(progress)

@@ -1,0 +1,204 @@
+"""The observers of one application: Job, pods, settings and the driver's REST interface."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from airflow_spark_k8s.controller.clock import Clock
+from airflow_spark_k8s.controller.complaints import Complaints
+from airflow_spark_k8s.controller.world import World
+from airflow_spark_k8s.core.labels import LABEL_APPLICATION
+from airflow_spark_k8s.core.reconcile import AskSpark
+from airflow_spark_k8s.core.settings import (
+    EXECUTOR_KEY,
+    SETTINGS_KEY,
+    ControllerSettings,
+    config_map_name,
+)
+from airflow_spark_k8s.core.snapshot import Reach, RegisteredExecutor, SparkView
+from airflow_spark_k8s.exceptions import ClusterError, Forbidden, InvalidConfiguration, NotFound
+from airflow_spark_k8s.kube.cluster import Cluster
+from airflow_spark_k8s.kube.spark_rest import Answered, NotYet, SparkExecutor, SparkRest, Unknown
+from airflow_spark_k8s.kube.watch import Interrupted, WatchUpdate, watch_objects
+
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """What every observer of one application needs."""
+
+    cluster: Cluster
+    world: World
+    clock: Clock
+    complaints: Complaints
+    now: Callable[[], float]  # seconds since the epoch, never going back
+
+
+async def watch_job(observer: Observer) -> None:
+    """Keep the Job in sight, for ever."""
+    reference = observer.world.reference
+    await _watch(
+        observer,
+        f"watching Job {reference.job_name}",
+        f"/apis/batch/v1/namespaces/{reference.namespace}/jobs",
+        observer.world.see_job,
+        field_selector=f"metadata.name={reference.job_name}",
+    )
+
+
+async def watch_pods(observer: Observer) -> None:
+    """Keep driver and executor pods in sight, for ever."""
+    reference = observer.world.reference
+    await _watch(
+        observer,
+        f"watching pods of {reference.application}",
+        f"/api/v1/namespaces/{reference.namespace}/pods",
+        observer.world.see_pods,
+        label_selector=f"{LABEL_APPLICATION}={reference.application}",
+    )
+
+
+async def _watch(
+    observer: Observer,
+    what: str,
+    path: str,
+    see: Callable[[WatchUpdate], None],
+    *,
+    label_selector: str | None = None,
+    field_selector: str | None = None,
+) -> None:
+    clock = observer.clock
+    updates = watch_objects(
+        observer.cluster,
+        path,
+        sleep=clock.sleep,
+        jitter=clock.jitter,
+        label_selector=label_selector,
+        field_selector=field_selector,
+    )
+    async with aclosing(updates):
+        async for update in updates:
+            if isinstance(update, Interrupted):
+                observer.complaints.failed(what, update.error)
+            else:
+                observer.complaints.works(what)
+            see(update)
+
+
+async def read_settings(observer: Observer) -> None:
+    """Read the settings and the executor's manifest once, however long it takes."""
+    reference, name = observer.world.reference, config_map_name(observer.world.reference.application)
+    path, pause = f"/api/v1/namespaces/{reference.namespace}/configmaps/{name}", 1.0
+    while True:
+        try:
+            data = (await observer.cluster.request("GET", path)).get("data") or {}
+            settings = ControllerSettings.from_json(data.get(SETTINGS_KEY, ""))
+            observer.world.see_settings(settings, json.loads(data.get(EXECUTOR_KEY, "")))
+            observer.complaints.works(f"reading ConfigMap {name}")
+            return
+        except (NotFound, Forbidden, InvalidConfiguration, ValueError) as error:
+            observer.world.miss_settings(str(error))
+        except ClusterError as error:
+            observer.complaints.failed(f"reading ConfigMap {name}", error)
+        await observer.clock.sleep(pause * (1 + observer.clock.jitter() / 4))
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def poll_spark(observer: Observer) -> None:
+    """Ask the driver's REST interface as often as it is wanted, for ever."""
+    world = observer.world
+    while True:
+        world.ask_changed.clear()
+        ask = world.ask
+        if ask is None:
+            await world.ask_changed.wait()
+            continue
+        world.see_spark(await ask_spark(observer, ask))
+        await sleep_or_event(observer.clock, ask.every_seconds, world.ask_changed)
+
+
+async def sleep_or_event(clock: Clock, seconds: float, event: asyncio.Event) -> None:
+    """Return after `seconds`, or when `event` is set, whichever comes first."""
+    tasks = {asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(event.wait())}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def ask_spark(observer: Observer, ask: AskSpark) -> SparkView:
+    """The view of one driver after asking it once; what it said earlier stays known."""
+    before = observer.world.spark
+    view = before if before.driver_uid == ask.driver_uid else SparkView(driver_uid=ask.driver_uid)
+    view = replace(view, asked_at=observer.now())
+    rest = SparkRest(
+        observer.cluster,
+        observer.world.reference.namespace,
+        ask.driver_name,
+        ask.driver_name,
+        port=ask.port,
+    )
+    if view.master is None or view.version is None:
+        view = await _with_facts(rest, view)
+        if view.reach is not Reach.YES:
+            return view
+    return await _with_progress(rest, view)
+
+
+async def _with_facts(rest: SparkRest, view: SparkView) -> SparkView:
+    """Version, master and number of executors: they do not change and are asked for once."""
+    application = await rest.application()
+    if not isinstance(application, Answered):
+        return _without(view, application)
+    version = application.data.spark_version
+    environment = await rest.environment()
+    properties = environment.data if isinstance(environment, Answered) else {}
+    return replace(
+        view,
+        reach=Reach.YES,
+        why="",
+        version=version or view.version,
+        master=properties.get("spark.master", view.master),
+        instances=properties.get("spark.executor.instances", view.instances),
+    )
+
+
+async def _with_progress(rest: SparkRest, view: SparkView) -> SparkView:
+    executors = await rest.executors()
+    if not isinstance(executors, Answered):
+        return _without(view, executors)
+    view = replace(view, reach=Reach.YES, why="", executors=_registered(executors.data))
+    tasks = await rest.tasks()
+    if not isinstance(tasks, Answered):
+        return view
+    return replace(
+        view,
+        completed_tasks=tasks.data.complete_tasks,
+        total_tasks=tasks.data.total_tasks,
+        active_stages=tasks.data.active_stages,
+    )
+
+
+def _registered(executors: tuple[SparkExecutor, ...]) -> dict[int, RegisteredExecutor]:
+    return {
+        int(executor.executor_id): RegisteredExecutor(
+            active=executor.is_active,
+            cores=executor.total_cores,
+            completed_tasks=executor.completed_tasks,
+            failed_tasks=executor.failed_tasks,
+        )
+        for executor in executors
+        if executor.executor_id.isdecimal()
+    }
+
+
+def _without(view: SparkView, answer: NotYet | Unknown) -> SparkView:
+    reach = Reach.NO if isinstance(answer, NotYet) else Reach.UNKNOWN
+    return replace(view, reach=reach, why=answer.reason)

@@ -1,0 +1,110 @@
+"""What a plan asks the shell to do: values, each of which becomes at most one call, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from airflow_spark_k8s.core.executor_ids import IdMarks
+from airflow_spark_k8s.core.history import History
+from airflow_spark_k8s.core.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Say one line: something has changed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDriver:
+    """Write executor ids and ended executors on the driver pod, if it is still at this resource version."""
+
+    driver_name: str
+    driver_uid: str
+    resource_version: str
+    marks: IdMarks | None = None  # None: leave them
+    history: History | None = None  # None: leave it
+
+
+@dataclass(frozen=True, slots=True)
+class CreateExecutor:
+    """Create one executor pod; that it exists already is success."""
+
+    executor_id: int
+    driver_name: str
+    driver_uid: str
+    driver_ip: str
+    not_after: float  # the right to create this id ends here; too late: leave it, somebody else may have it
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete one pod, if it is still this one; that it is gone is success."""
+
+    name: str
+    uid: str
+    grace_seconds: int | None = None  # None: what the pod says
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDrivers:
+    """Write the uids of all driver pods seen on the Job, if it is still at this resource version."""
+
+    resource_version: str
+    uids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """
+    Write the outcome on the Job, if it is still at this resource version.
+
+    With `stop` the same write makes the Job end: its pods are removed, it stays with the outcome on it until
+    its time to live is over.
+    """
+
+    resource_version: str
+    outcome: Outcome
+    stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete the Job and all it owns, if it is still this one; that it is gone is success."""
+
+    uid: str
+    propagation: Literal["Background", "Foreground"] = "Background"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowDriverLog:
+    """Say the last lines of a driver's log, before its pod is removed."""
+
+    driver_name: str
+    lines: int = 30
+
+
+Action = (
+    Note | MarkDriver | CreateExecutor | DeletePod | RecordDrivers | RecordOutcome | DeleteJob | ShowDriverLog
+)
+
+
+class Trouble(StrEnum):
+    """What a call met, as far as it matters for the next attempt."""
+
+    NONE = "none"
+    CONFLICT = "conflict"  # what was seen is out of date
+    REFUSED = "refused"  # the server said no; it may say yes later
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one action."""
+
+    action: Action
+    trouble: Trouble = Trouble.NONE
+    message: str = ""  # of the trouble, one line
+    retry_after_seconds: float = 0.0  # what the server asked for

@@ -1,0 +1,143 @@
+"""Which executors are over, what is remembered of them, and which pods may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from airflow_spark_k8s.core.actions import DeletePod
+from airflow_spark_k8s.core.fleet import Fleet
+from airflow_spark_k8s.core.history import EndedExecutor, History
+from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, Failed, Succeeded
+from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed, Reach
+from airflow_spark_k8s.core.spec import AllocationSettings
+from airflow_spark_k8s.core.state import Key, Scene
+
+START_SECONDS = 60.0
+"""An executor that fails sooner than this without having registered has failed to start."""
+
+EARLY_SECONDS = 30.0
+"""An executor that was created before its driver listened gives up within this time, with exit code 1."""
+
+EARLY_WINDOW_SECONDS = 120.0
+"""So long after the first executors a driver may not listen yet, if nobody can ask it."""
+
+DELETE_AGAIN_SECONDS = 30.0
+"""A pod that is still there so long after its deletion was asked for is deleted once more."""
+
+_BY_ITS_OWN_FAULT = frozenset(
+    {EndKind.ERROR, EndKind.OUT_OF_MEMORY, EndKind.HEAP_EXHAUSTED, EndKind.NEVER_STARTED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What has to be remembered and what may be deleted."""
+
+    ended: tuple[EndedExecutor, ...]  # not remembered yet
+    history: History | None  # to be written; None: it is complete
+    deletions: tuple[DeletePod, ...]
+
+
+def cleanup(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Cleanup:
+    """
+    The cleaning of one look.
+
+    A pod is deleted only after its end stands in the driver's history and its id is settled: before that the
+    pod itself is the only evidence that its id was used.
+    """
+    ended = tuple(_newly_ended(scene, fleet, allocation))
+    remembered = fleet.driver.history
+    deletable = [
+        pod
+        for number, pod in fleet.pods.items()
+        if number in remembered.entries and number <= fleet.driver.marks.settled
+    ]
+    deletable += [pod for pod in scene.observed.executors if _is_left_over(pod, scene.observed)]
+    return Cleanup(
+        ended=ended,
+        history=remembered.with_ended(ended) if ended else None,
+        deletions=tuple(DeletePod(pod.name, pod.uid) for pod in deletable if _may_ask(scene, pod)),
+    )
+
+
+def _newly_ended(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Iterator[EndedExecutor]:
+    remembered = fleet.driver.history.entries
+    for pod in fleet.ended:
+        if pod.executor_id not in remembered:
+            yield _ended(scene, fleet, pod)
+    for pod in fleet.vanished:
+        yield _ended(scene, fleet, pod)
+    for number in sorted(fleet.running):
+        pod = fleet.pods[number]
+        if number not in remembered and _is_overdue(scene, fleet, pod, allocation):
+            reason = f"did not register within {allocation.registration_timeout_seconds:g} s"
+            yield EndedExecutor(number, "deleted", reason, scene.now, node=pod.node)
+
+
+def _ended(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecutor:
+    state = pod.state
+    if not isinstance(state, Succeeded | Failed | Deleted):
+        return EndedExecutor(pod.executor_id, "deleted", "its pod is gone", scene.now, node=pod.node)
+    ending = state.ending
+    early = _is_too_early(scene, fleet, ending)
+    return EndedExecutor(
+        executor_id=pod.executor_id,
+        state=type(state).__name__.lower(),
+        reason=ending.trouble,
+        at_epoch_seconds=scene.now,
+        exit_code=ending.exit_code,
+        node=pod.node,
+        start_failure=not early and _failed_to_start(fleet, pod, ending),
+        too_early=early,
+    )
+
+
+def _failed_to_start(fleet: Fleet, pod: ExecutorPod, ending: Ending) -> bool:
+    if ending.kind not in _BY_ITS_OWN_FAULT or pod.executor_id in fleet.spark.executors:
+        return False
+    return ending.ran_seconds is None or ending.ran_seconds < START_SECONDS
+
+
+def _is_too_early(scene: Scene, fleet: Fleet, ending: Ending) -> bool:
+    """
+    Whether the executor found nobody listening, which is no fault of its own.
+
+    Source: org.apache.spark.executor.CoarseGrainedExecutorBackend (three attempts, no pause, exit 1).
+    """
+    return (
+        fleet.spark.reach is not Reach.YES
+        and ending.exit_code == 1
+        and ending.kind is EndKind.ERROR
+        and (ending.ran_seconds is None or ending.ran_seconds < EARLY_SECONDS)
+        and 0 <= scene.age(*open_key(fleet)) < EARLY_WINDOW_SECONDS
+    )
+
+
+def open_key(fleet: Fleet) -> Key:
+    """The condition that executors may be created for this driver."""
+    return ("open", fleet.driver.uid)
+
+
+def _is_overdue(scene: Scene, fleet: Fleet, pod: ExecutorPod, allocation: AllocationSettings) -> bool:
+    """Whether an answer of the driver itself, late enough, does not know the running executor."""
+    key = ("unregistered", pod.uid)
+    if key not in scene.since or pod.leaving_seconds is not None:
+        return False
+    return fleet.spark.asked_at - scene.since[key] >= allocation.registration_timeout_seconds
+
+
+def _is_left_over(pod: ExecutorPod, observed: Observed) -> bool:
+    """
+    Whether it is an executor of a driver that has ended and been replaced.
+
+    Its owner may stay for long (a pod that the kubelet evicted is not removed), and with it the executor.
+    """
+    if pod.ended or pod.leaving_seconds is not None:
+        return False
+    return any(driver.uid == pod.driver_uid and driver.ended for driver in observed.drivers[:-1])
+
+
+def _may_ask(scene: Scene, pod: ExecutorPod) -> bool:
+    asked = scene.state.deleted.get(pod.uid)
+    return pod.leaving_seconds is None and (asked is None or scene.now - asked >= DELETE_AGAIN_SECONDS)

@@ -1,0 +1,134 @@
+"""The end of an application: decide, record, stop what still runs, and only then report; in this order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_spark_k8s.core.actions import Action, DeleteJob, DeletePod, RecordOutcome, ShowDriverLog
+from airflow_spark_k8s.core.fleet import Fleet
+from airflow_spark_k8s.core.job_state import JobState
+from airflow_spark_k8s.core.outcome import Outcome, Verdict
+from airflow_spark_k8s.core.progress import outcome_of
+from airflow_spark_k8s.core.snapshot import ExecutorPod
+from airflow_spark_k8s.core.state import JOB, Key, Scene
+from airflow_spark_k8s.core.verdict import JOB_PATIENCE_SECONDS, Judgement
+
+EXECUTORS_PATIENCE_SECONDS = 5.0
+"""So long executors may take to end after their driver, for the sake of a true table."""
+
+RECORD_PATIENCE_SECONDS = 60.0
+"""An outcome that cannot be recorded for so long is reported all the same."""
+
+GIVE_UP_SECONDS = 600.0
+"""A Job that can be neither ended nor deleted for so long is left to its own deadline."""
+
+OVERDUE_PATIENCE_SECONDS = 90.0
+"""After the deadline, the same: a task must not outlive its deadline by much because a cluster is away."""
+
+OVERDUE_RECORD_SECONDS = 10.0
+"""After the deadline a Job is deleted even if the outcome could not be recorded on it for so long."""
+
+JUDGED: Key = ("judged",)
+"""The condition that there is a verdict, though not final."""
+
+CLOSING: Key = ("closing",)
+"""The condition that there is an outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One part of a plan."""
+
+    actions: tuple[Action, ...] = ()
+    due: float | None = None  # look again then; None: no need
+    finish: Outcome | None = None
+    outcome: Outcome | None = None  # decided now
+    claims: int = 0  # id marks written
+
+
+def known_outcome(scene: Scene) -> Outcome | None:
+    """The outcome that stands already: recorded by any controller, or decided by this one."""
+    recorded = scene.observed.job.outcome if scene.observed.job else None
+    return recorded or scene.state.outcome
+
+
+def decide(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Step:
+    """
+    The outcome, once nothing more is to be learnt: the Job has come to its end and the executors have.
+
+    A driver that still runs is ended at once; the Job stays then and keeps the outcome, so that a controller
+    that comes after this one says the same.
+    """
+    due = None if judgement.stop or judgement.remove else _more_to_come(scene, fleet)
+    if due is not None:
+        return Step(due=due)
+    outcome = outcome_of(scene, fleet, judgement)
+    actions: list[Action] = []
+    if judgement.driver is not None and not judgement.driver.ended:
+        actions.append(ShowDriverLog(judgement.driver.name))
+    if fleet is not None and fleet.driver.ended:
+        actions += [DeletePod(pod.name, pod.uid) for pod in _still_alive(fleet)]
+    job = scene.observed.job
+    if job is None or job.deleting:
+        return Step(tuple(actions), finish=outcome, outcome=outcome)
+    actions.append(_record(job, outcome))
+    return Step(tuple(actions), due=scene.now + OVERDUE_RECORD_SECONDS, outcome=outcome)
+
+
+def close(scene: Scene) -> Step:
+    """What is left to do when the outcome is known."""
+    outcome, job = known_outcome(scene), scene.observed.job
+    if outcome is None or job is None or job.deleting:
+        return Step(finish=outcome)
+    if job.outcome is not None and (job.finished or job.stopped):
+        return Step(finish=job.outcome)
+    if _is_hopeless(scene, outcome, job):
+        return Step(finish=outcome)
+    backoff = scene.state.backoff(JOB)
+    if not backoff.open(scene.now):
+        return Step(due=backoff.until)
+    actions: list[Action] = []
+    if job.outcome is None or outcome.verdict is not Verdict.TIMED_OUT:
+        actions.append(_record(job, outcome))
+    if _must_be_deleted(scene, outcome, job):
+        actions.append(DeleteJob(job.uid))
+    return Step(tuple(actions), due=scene.now + OVERDUE_RECORD_SECONDS)
+
+
+def _record(job: JobState, outcome: Outcome) -> RecordOutcome:
+    stop = not job.finished and outcome.verdict is not Verdict.TIMED_OUT
+    return RecordOutcome(job.resource_version, outcome, stop)
+
+
+def _must_be_deleted(scene: Scene, outcome: Outcome, job: JobState) -> bool:
+    if job.finished:
+        return False
+    if outcome.verdict is Verdict.TIMED_OUT:
+        return job.outcome is not None or scene.age(*CLOSING) >= OVERDUE_RECORD_SECONDS
+    return scene.age(*CLOSING) >= RECORD_PATIENCE_SECONDS
+
+
+def _is_hopeless(scene: Scene, outcome: Outcome, job: JobState) -> bool:
+    """Whether trying any longer would keep the task from its verdict for nothing."""
+    seconds = scene.age(*CLOSING)
+    if job.finished and seconds >= RECORD_PATIENCE_SECONDS:
+        return True
+    if outcome.verdict is Verdict.TIMED_OUT and scene.overdue_seconds >= OVERDUE_PATIENCE_SECONDS:
+        return seconds >= OVERDUE_RECORD_SECONDS
+    return seconds >= GIVE_UP_SECONDS
+
+
+def _more_to_come(scene: Scene, fleet: Fleet | None) -> float | None:
+    """When to stop waiting for the Job controller and the executors; None: there is nothing to wait for."""
+    job, judged_at = scene.observed.job, scene.since[JUDGED]
+    dues: list[float] = []
+    if job is not None and not job.finished and not job.deleting:
+        dues.append(judged_at + JOB_PATIENCE_SECONDS)
+    if fleet is not None and fleet.driver.ended and _still_alive(fleet):
+        dues.append(judged_at + EXECUTORS_PATIENCE_SECONDS)
+    return max((due for due in dues if due > scene.now), default=None)
+
+
+def _still_alive(fleet: Fleet) -> list[ExecutorPod]:
+    alive = fleet.pending | fleet.running
+    return [pod for number, pod in fleet.pods.items() if number in alive and pod.leaving_seconds is None]

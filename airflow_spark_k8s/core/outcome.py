@@ -1,0 +1,127 @@
+"""How an application ended: the verdict, its evidence and what became of the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from airflow_spark_k8s.exceptions import (
+    ApplicationFailed,
+    ApplicationTimedOut,
+    DriverFailed,
+    DriverLost,
+    DriverOutOfMemory,
+    DriverStartFailed,
+    DriverTookOver,
+    SparkVersionMismatch,
+)
+
+MAX_TABLE_ROWS = 200
+"""Executors listed one by one in an outcome: more would not fit beside the other annotations of a Job."""
+
+
+class Verdict(StrEnum):
+    """What is said about an application in the end."""
+
+    SUCCEEDED = "succeeded"
+    DRIVER_FAILED = "driver failed"
+    DRIVER_OUT_OF_MEMORY = "driver out of memory"
+    DRIVER_LOST = "driver lost"
+    DRIVER_TOOK_OVER = "driver took over"
+    DRIVER_START_FAILED = "driver start failed"
+    SPARK_VERSION_MISMATCH = "spark version mismatch"
+    TIMED_OUT = "timed out"
+
+
+_ERRORS: Mapping[Verdict, type[ApplicationFailed]] = {
+    Verdict.DRIVER_FAILED: DriverFailed,
+    Verdict.DRIVER_OUT_OF_MEMORY: DriverOutOfMemory,
+    Verdict.DRIVER_LOST: DriverLost,
+    Verdict.DRIVER_TOOK_OVER: DriverTookOver,
+    Verdict.DRIVER_START_FAILED: DriverStartFailed,
+    Verdict.SPARK_VERSION_MISMATCH: SparkVersionMismatch,
+    Verdict.TIMED_OUT: ApplicationTimedOut,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorRecord:
+    """One line of the executor table."""
+
+    executor_id: int
+    pod: str
+    state: str  # requested, pending, running, succeeded, failed, deleted or unknown
+    node: str | None = None  # None: never scheduled
+    reason: str | None = None  # None: nothing out of the ordinary
+    exit_code: int | None = None  # None: still running, or nobody saw it end
+    cores: int | None = None
+    completed_tasks: int | None = None  # None: the driver's REST interface never told
+    failed_tasks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one application, as pushed to XCom and recorded on its Job."""
+
+    verdict: Verdict
+    message: str  # one sentence for the log and the exception
+    namespace: str
+    application: str  # value of the label airflow-spark-k8s/application
+    job_name: str
+    driver_pod: str | None = None  # None: no driver pod was ever seen
+    application_id: str | None = None  # spark.app.id; None without a driver pod
+    exit_code: int | None = None  # of the driver's container; None: not recorded
+    reason: str | None = None  # of the driver's end, in Kubernetes' words
+    driver_restarts: int = 0  # driver pods beyond the first
+    executors: tuple[ExecutorRecord, ...] = ()  # of the last driver, at most MAX_TABLE_ROWS
+    executor_counts: Mapping[str, int] = field(
+        default_factory=dict
+    )  # state or reason -> executors, all of them
+    completed_tasks: int | None = None  # None: the driver's REST interface never told
+    total_tasks: int | None = None
+    driver_node: str | None = None
+    spark_version: str | None = None  # what the driver reported; None: never told
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is evidence that the driver ended well."""
+        return self.verdict is Verdict.SUCCEEDED
+
+    def error(self) -> ApplicationFailed | None:
+        """The exception to raise for this outcome, with `as_dict()` as its summary; None after success."""
+        cause = _ERRORS.get(self.verdict)
+        return None if cause is None else cause(self.message, self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` reads them."""
+        return {
+            **asdict(self),
+            "verdict": self.verdict.value,
+            "executors": [asdict(executor) for executor in self.executors],
+            "executor_counts": dict(self.executor_counts),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
+        """
+        The outcome that `as_dict` wrote, also by a newer version of this package.
+
+        Raises:
+            ValueError: these are no values of an outcome.
+
+        """
+        try:
+            known = _known(cls, values)
+            known["verdict"] = Verdict(known["verdict"])
+            rows = known.get("executors", ())
+            known["executors"] = tuple(ExecutorRecord(**_known(ExecutorRecord, row)) for row in rows)
+            return cls(**known)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no outcome: {error}") from error
+
+
+def _known(of: type[Outcome] | type[ExecutorRecord], given: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(of)}
+    return {name: value for name, value in given.items() if name in names}

@@ -1,0 +1,227 @@
+"""One look at an application, turned into what to do next. Same input, same plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from airflow_spark_k8s.core.actions import Action, MarkDriver, RecordDrivers
+from airflow_spark_k8s.core.allocation import (
+    Allocation,
+    allocate,
+    driver_conditions,
+    is_open,
+    opening_due,
+)
+from airflow_spark_k8s.core.cleanup import DELETE_AGAIN_SECONDS, Cleanup, cleanup, open_key
+from airflow_spark_k8s.core.closing import (
+    CLOSING,
+    JUDGED,
+    OVERDUE_PATIENCE_SECONDS,
+    Step,
+    close,
+    decide,
+    known_outcome,
+)
+from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen
+from airflow_spark_k8s.core.job_state import JobPhase
+from airflow_spark_k8s.core.notes import lines, speak
+from airflow_spark_k8s.core.outcome import Outcome, Verdict
+from airflow_spark_k8s.core.pod_state import Running
+from airflow_spark_k8s.core.progress import Progress, outcome_of, progress
+from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed
+from airflow_spark_k8s.core.state import DELETE, JOB, MARK, Desired, Key, Scene, State
+from airflow_spark_k8s.core.verdict import (
+    Judgement,
+    driver_uids,
+    judge,
+    verdict_conditions,
+    verdict_due,
+)
+
+POLL_OFTEN_SECONDS = 1.5
+POLL_CALMLY_SECONDS = 3.0
+POLL_SELDOM_SECONDS = 15.0
+YOUNG_SECONDS = 120.0
+"""So long after its first executors an application counts as young: somebody may be watching it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskSpark:
+    """Ask this driver's REST interface, again and again."""
+
+    driver_name: str
+    driver_uid: str
+    port: int
+    every_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, and what to remember."""
+
+    actions: tuple[Action, ...]
+    next_state: State
+    requeue_after_seconds: float | None  # look again then, even if nothing happens; None: no need
+    finish: Outcome | None = None  # the application is over and everything is done
+    progress: Progress | None = None  # None: nothing is known yet
+    ask: AskSpark | None = None  # None: there is no driver to ask
+
+
+def reconcile(desired: Desired, observed: Observed, state: State, now: float) -> Plan:
+    """
+    What to do next for the application in `desired`, as it looks in `observed`.
+
+    `state` is the plan's `next_state` of last time, after `absorb`; `now` is in seconds since the epoch.
+    """
+    scene, fleet = _scene(desired, observed, state, now)
+    if not observed.complete:
+        return _blind(scene)
+    cleaning: Cleanup | None = None
+    if known_outcome(scene) is not None:
+        step = close(scene)
+    elif (judgement := judge(scene)) is not None:
+        scene = _aged(scene, {*scene.since, JUDGED})
+        step = decide(scene, fleet, judgement)
+    else:
+        cleaning = _cleaning(scene, fleet)
+        step = _control(scene, fleet, cleaning)
+    spoken = speak(state.said, lines(scene, fleet, cleaning), now)
+    dues = [step.due, spoken.due, None if step.finish else verdict_due(scene)]
+    return Plan(
+        actions=spoken.notes + step.actions,
+        next_state=replace(_remembered(scene, fleet, step), said=spoken.said),
+        requeue_after_seconds=_until_first(dues, now),
+        finish=step.finish,
+        progress=progress(scene, fleet),
+        ask=_ask(scene, fleet),
+    )
+
+
+def _scene(desired: Desired, observed: Observed, state: State, now: float) -> tuple[Scene, Fleet | None]:
+    scene = Scene(desired, observed, state, state.since, now)
+    driver = observed.driver
+    fleet = None if driver is None else fleet_of(scene, driver)
+    keys = verdict_conditions(observed)
+    if fleet is not None:
+        keys |= fleet_conditions(scene, fleet) | driver_conditions(fleet.driver, fleet.spark)
+    if known_outcome(scene) is not None:
+        keys.add(CLOSING)
+    scene = _aged(scene, keys)
+    if fleet is not None and is_open(scene, fleet.driver):
+        scene = _aged(scene, keys | {open_key(fleet)})
+    return scene, fleet
+
+
+def _aged(scene: Scene, keys: set[Key]) -> Scene:
+    known = scene.state.since
+    return replace(scene, since={key: known.get(key, scene.now) for key in keys})
+
+
+def _blind(scene: Scene) -> Plan:
+    """Nothing has been seen yet; only a deadline that passed long ago can be acted upon."""
+    finish: Outcome | None = None
+    if scene.overdue_seconds >= OVERDUE_PATIENCE_SECONDS:
+        text = "the task's execution_timeout passed while the cluster could not be reached"
+        finish = outcome_of(scene, None, Judgement(Verdict.TIMED_OUT, text))
+    deadline = scene.desired.deadline_epoch_seconds
+    due = None if deadline is None else deadline + OVERDUE_PATIENCE_SECONDS
+    return Plan((), scene.state, _until_first([due], scene.now), finish)
+
+
+def _until_first(dues: Iterable[float | None], now: float) -> float | None:
+    moments = [moment for moment in dues if moment is not None]
+    return max(min(moments) - now, 0.0) if moments else None
+
+
+def _remembered(scene: Scene, fleet: Fleet | None, step: Step) -> State:
+    state = scene.state
+    uids = {pod.uid for pod in scene.observed.executors}
+    last: dict[int, ExecutorPod] = {}
+    requested: dict[int, float] = {}
+    if fleet is not None:
+        forgettable = fleet.driver.history.entries.keys() - fleet.pods.keys()
+        seen = last_seen(scene, fleet.driver)
+        last = {number: pod for number, pod in seen.items() if number not in forgettable}
+        requested = {number: at for number, at in state.requested.items() if number in fleet.requested}
+    return replace(
+        state,
+        claims=state.claims + step.claims,
+        driver_uid=fleet.driver.uid if fleet else state.driver_uid,
+        requested=requested,
+        last=last,
+        since=scene.since,
+        deleted={uid: at for uid, at in state.deleted.items() if uid in uids},
+        outcome=step.outcome or state.outcome,
+    )
+
+
+def _ask(scene: Scene, fleet: Fleet | None) -> AskSpark | None:
+    """Whom to ask: often while something is about to change, seldom in steady state."""
+    settings = scene.desired.settings
+    if fleet is None or settings is None or not isinstance(fleet.driver.state, Running):
+        return None
+    registered = fleet.registered
+    every = POLL_OFTEN_SECONDS
+    if registered is not None and len(registered) >= settings.allocation.target:
+        young = scene.age(*open_key(fleet)) < YOUNG_SECONDS
+        every = POLL_CALMLY_SECONDS if young else POLL_SELDOM_SECONDS
+    return AskSpark(fleet.driver.name, fleet.driver.uid, settings.ui_port, every)
+
+
+# Controlling: the application is not over.
+
+
+def _cleaning(scene: Scene, fleet: Fleet | None) -> Cleanup | None:
+    settings = scene.desired.settings
+    if fleet is None or settings is None or fleet.driver.ended:
+        return None
+    return cleanup(scene, fleet, settings.allocation)
+
+
+def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Step:
+    actions: list[Action] = list(_driver_records(scene))
+    if fleet is None or cleaning is None:
+        return Step(tuple(actions), _backoff_due(scene))
+    allocation = _allocation(scene, fleet)
+    if scene.state.backoff(DELETE).open(scene.now):
+        actions += cleaning.deletions
+    marks = allocation.marks
+    writable = scene.state.backoff(MARK).open(scene.now) and not fleet.driver.ended
+    if writable and (marks is not None or cleaning.history is not None):
+        driver = fleet.driver
+        actions.append(MarkDriver(driver.name, driver.uid, driver.resource_version, marks, cleaning.history))
+    actions += allocation.creations
+    dues = [allocation.due, opening_due(scene, fleet.driver), _backoff_due(scene), _delete_due(scene)]
+    return Step(
+        tuple(actions),
+        min((due for due in dues if due is not None), default=None),
+        claims=1 if writable and marks is not None else 0,
+    )
+
+
+def _allocation(scene: Scene, fleet: Fleet) -> Allocation:
+    settings, job = scene.desired.settings, scene.observed.job
+    active = job is not None and job.phase is JobPhase.ACTIVE
+    if settings is None or not active or not is_open(scene, fleet.driver):
+        return Allocation()
+    return allocate(scene, fleet, settings.allocation)
+
+
+def _driver_records(scene: Scene) -> Iterable[RecordDrivers]:
+    job = scene.observed.job
+    uids = driver_uids(scene.observed)
+    if job is None or job.deleting or uids == job.driver_uids:
+        return
+    if scene.state.backoff(JOB).open(scene.now):
+        yield RecordDrivers(job.resource_version, uids)
+
+
+def _backoff_due(scene: Scene) -> float | None:
+    waits = [backoff.until for backoff in scene.state.backoffs.values() if backoff.until > scene.now]
+    return min(waits, default=None)
+
+
+def _delete_due(scene: Scene) -> float | None:
+    oldest = min(scene.state.deleted.values(), default=None)
+    return None if oldest is None else oldest + DELETE_AGAIN_SECONDS

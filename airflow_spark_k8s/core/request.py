@@ -1,0 +1,43 @@
+"""What a DAG author asked for, as given: templated fields rendered, nothing parsed or defaulted yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from airflow_spark_k8s.core.spec import UserFile
+
+DEFAULT_MAX_DRIVER_RESTARTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationRequest:
+    """
+    The operator's arguments and the defaults of its connection, as plain values.
+
+    Where several sources name the same thing, the operator's argument comes first, then the task's `conf`,
+    then the connection. An argument and the task's `conf` must not contradict each other.
+    """
+
+    application: str  # path, local:// path in the image, or URI, as given
+    namespace: str | None = None  # None: spark.kubernetes.namespace, else default_namespace
+    name: str | None = None  # None: spark.app.name, else default_name, main_class or file name
+    user_file: UserFile | None = None  # content of `application`; None: it is in the image or behind a URI
+    application_args: tuple[str, ...] = ()
+    main_class: str | None = None  # None: a Python application, or the jar's manifest names it
+    py_files: tuple[str, ...] = ()
+    jars: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    image: str | None = None  # None: from the confs or the connection
+    spark_version: str | None = None  # None: from the connection or the image's tag
+    conf: Mapping[str, str] = field(default_factory=dict, repr=False)
+    default_conf: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the connection
+    default_image: str | None = None  # of the connection, like the other defaults below
+    default_spark_version: str | None = None
+    default_driver_service_account: str | None = None
+    default_executor_service_account: str | None = None
+    default_namespace: str = "default"
+    default_name: str | None = None
+    execution_timeout_seconds: float | None = None  # None: no limit
+    max_driver_restarts: int = DEFAULT_MAX_DRIVER_RESTARTS  # 0: must not run twice

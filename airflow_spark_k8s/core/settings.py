@@ -1,0 +1,76 @@
+"""What a controller must know of its application, as kept in the cluster beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from airflow_spark_k8s.core.spec import AllocationSettings, Application
+from airflow_spark_k8s.exceptions import InvalidConfiguration
+
+SETTINGS_KEY = "settings.json"
+"""Key of the settings in the application's ConfigMap."""
+
+EXECUTOR_KEY = "executor.json"
+"""Key of the executor pod's manifest in the application's ConfigMap."""
+
+
+def config_map_name(application: str) -> str:
+    """Name of the ConfigMap that holds the settings and the executor manifest of `application`."""
+    return f"{application}-app"
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """How one application is controlled; written once at submission, read by every controller after it."""
+
+    allocation: AllocationSettings
+    spark_version: tuple[int, int, int]  # what the task says; compared with the running driver's
+    max_driver_restarts: int = 3  # driver pods beyond the first before the application counts as lost
+    executor_cores: int = 1  # shown in the executor table
+    ui_port: int = 4040  # port of the driver's REST interface
+
+    @classmethod
+    def from_application(cls, application: Application) -> ControllerSettings:
+        """The settings of an application that is about to be submitted."""
+        return cls(
+            allocation=application.allocation,
+            spark_version=application.spark_version,
+            max_driver_restarts=application.max_driver_restarts,
+            executor_cores=application.executor.cores,
+        )
+
+    def to_json(self) -> str:
+        """JSON text, the same for the same settings."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ControllerSettings:
+        """
+        The settings that `to_json` wrote, also by a newer version of this package.
+
+        Unknown keys are left out and absent optional ones get their defaults.
+
+        Raises:
+            InvalidConfiguration: `text` is no JSON object or lacks what has no default.
+
+        """
+        try:
+            values = _known(cls, json.loads(text))
+            major, minor, patch = values["spark_version"]
+            values["spark_version"] = (int(major), int(minor), int(patch))
+            values["allocation"] = AllocationSettings(**_known(AllocationSettings, values["allocation"]))
+            return cls(**values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InvalidConfiguration(
+                SETTINGS_KEY, text[:200], "not readable; submit the application again"
+            ) from error
+
+
+def _known(
+    of: type[ControllerSettings] | type[AllocationSettings], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    names = {field.name for field in fields(of)}
+    return {name: value for name, value in given.items() if name in names}

@@ -1,0 +1,203 @@
+"""One application as seen at one moment: values only, nothing of it changes afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from airflow_spark_k8s.core.executor_ids import IdMarks, id_marks
+from airflow_spark_k8s.core.executor_pod import EXECUTOR_CONTAINER
+from airflow_spark_k8s.core.history import ANNOTATION_EXECUTORS, History, history
+from airflow_spark_k8s.core.job_state import JobState
+from airflow_spark_k8s.core.labels import (
+    ANNOTATION_EXECUTOR_IDS,
+    ROLE_DRIVER,
+    ROLE_EXECUTOR,
+    SPARK_EXECUTOR_ID,
+    SPARK_ROLE,
+)
+from airflow_spark_k8s.core.pod_state import (
+    DRIVER_CONTAINER,
+    Deleted,
+    Ending,
+    EndKind,
+    Failed,
+    PodState,
+    Running,
+    Succeeded,
+    disruption,
+    is_deleting,
+    pod_state,
+)
+from airflow_spark_k8s.core.spec import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class DriverPod:
+    """A driver pod of the Job."""
+
+    name: str  # also spark.app.id
+    uid: str
+    resource_version: str
+    created: str  # as the API server writes it, sorts by time
+    state: PodState
+    ip: str | None
+    node: str | None
+    deleting: bool
+    disruption: str | None  # why the cluster takes it away; None: it does not
+    marks: IdMarks
+    history: History
+
+    @property
+    def ended(self) -> bool:
+        """Whether its Spark container is over."""
+        return isinstance(self.state, Succeeded | Failed | Deleted)
+
+    @property
+    def ready(self) -> bool:
+        """Whether its readiness probe, the RPC port, has answered."""
+        return isinstance(self.state, Running) and self.state.ready
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorPod:
+    """An executor pod of some driver pod."""
+
+    executor_id: int
+    name: str
+    uid: str
+    driver_uid: str
+    state: PodState
+    node: str | None
+    leaving_seconds: int | None = None  # grace of its deletion; None: nobody has asked for it
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over: its Spark container has ended, or it goes before it ran."""
+        return isinstance(self.state, Succeeded | Failed | Deleted)
+
+
+def departed_driver(pod: DriverPod) -> DriverPod:
+    """A driver pod that is gone: it has ended, with what was recorded of it."""
+    if pod.ended:
+        return pod
+    why = f"its pod was removed ({pod.disruption})" if pod.disruption else "its pod was removed"
+    kind = EndKind.DISRUPTED if pod.disruption else EndKind.DELETED
+    return replace(pod, state=Failed(Ending(kind, why)), deleting=True)
+
+
+class Reach(StrEnum):
+    """Whether the driver's REST interface could be asked."""
+
+    YES = "yes"
+    NO = "no"  # the driver starts or stops: it does not answer yet, or no more
+    UNKNOWN = "unknown"  # nothing may be concluded
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredExecutor:
+    """An executor as the driver knows it."""
+
+    active: bool
+    cores: int
+    completed_tasks: int
+    failed_tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class SparkView:
+    """What the REST interface of one driver said last."""
+
+    driver_uid: str = ""
+    reach: Reach = Reach.NO  # of the last question
+    why: str = "not asked yet"  # if not YES
+    asked_at: float = 0.0  # when the last question was sent
+    executors: Mapping[int, RegisteredExecutor] = field(default_factory=dict)  # as of the last answer
+    completed_tasks: int | None = None  # None: never told
+    total_tasks: int | None = None
+    active_stages: int | None = None
+    version: str | None = None  # of the driver's Spark
+    master: str | None = None  # spark.master as the driver runs with; None: not told
+    instances: str | None = None  # spark.executor.instances likewise
+
+
+NOTHING_ASKED = SparkView()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that is known of an application at one moment."""
+
+    complete: bool = False  # Job and pods have been listed once, and the settings been looked for
+    job: JobState | None = None  # None: there is no such Job; one that is gone is shown as being deleted
+    drivers: tuple[DriverPod, ...] = ()  # oldest first; one that is gone has ended
+    executors: tuple[ExecutorPod, ...] = ()  # of every driver
+    departed: tuple[ExecutorPod, ...] = ()  # executor pods that went since the last look, as they were then
+    spark: SparkView = NOTHING_ASKED
+    pods_current: bool = True  # False: pods cannot be watched just now
+    settings_problem: str | None = None  # None: the settings are there, or nobody could look yet
+
+    @property
+    def driver(self) -> DriverPod | None:
+        """The driver pod that counts: the newest."""
+        return self.drivers[-1] if self.drivers else None
+
+    def executors_of(self, driver: DriverPod) -> dict[int, ExecutorPod]:
+        """Executor pods of one driver, by id."""
+        return {pod.executor_id: pod for pod in self.executors if pod.driver_uid == driver.uid}
+
+    def spark_of(self, driver: DriverPod) -> SparkView:
+        """What the REST interface of `driver` said."""
+        return self.spark if self.spark.driver_uid == driver.uid else NOTHING_ASKED
+
+
+def driver_pod(pod: Manifest) -> DriverPod:
+    """The driver pod in a manifest."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    return DriverPod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        created=metadata.get("creationTimestamp") or "",
+        state=pod_state(pod, DRIVER_CONTAINER),
+        ip=status.get("podIP") or None,
+        node=(pod.get("spec") or {}).get("nodeName"),
+        deleting=is_deleting(pod),
+        disruption=disruption(pod),
+        marks=id_marks(annotations.get(ANNOTATION_EXECUTOR_IDS)),
+        history=history(annotations.get(ANNOTATION_EXECUTORS)),
+    )
+
+
+def executor_pod_of(pod: Manifest) -> ExecutorPod | None:
+    """The executor pod in a manifest; None if it is no executor with an owner and an id."""
+    metadata = pod["metadata"]
+    labels = metadata.get("labels") or {}
+    executor_id, owner = labels.get(SPARK_EXECUTOR_ID, ""), owner_uid(pod)
+    if labels.get(SPARK_ROLE) != ROLE_EXECUTOR or owner is None or not executor_id.isdecimal():
+        return None
+    return ExecutorPod(
+        executor_id=int(executor_id),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        driver_uid=owner,
+        state=pod_state(pod, EXECUTOR_CONTAINER),
+        node=(pod.get("spec") or {}).get("nodeName"),
+        leaving_seconds=int(metadata.get("deletionGracePeriodSeconds") or 0) if is_deleting(pod) else None,
+    )
+
+
+def is_driver_of(pod: Manifest, job_uid: str) -> bool:
+    """Whether the manifest is a driver pod of the Job with this uid."""
+    labels = pod["metadata"].get("labels") or {}
+    return labels.get(SPARK_ROLE) == ROLE_DRIVER and owner_uid(pod) == job_uid
+
+
+def owner_uid(pod: Manifest) -> str | None:
+    """Uid of the pod's controlling owner, None if it has none."""
+    for owner in pod["metadata"].get("ownerReferences") or []:
+        if owner.get("controller"):
+            return str(owner["uid"])
+    return None

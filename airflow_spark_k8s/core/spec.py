@@ -1,0 +1,151 @@
+"""What one application is, once every default is filled in: typed and immutable, with units in the names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NewType
+
+ApplicationName = NewType("ApplicationName", str)
+"""Name of an application without its restart ordinal: at most 42 characters, a DNS label."""
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as JSON: what is sent to and read from the API server."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySum:
+    """The parts of a pod's memory, in MiB, as Spark adds them up in cluster mode."""
+
+    heap_mib: int
+    overhead_mib: int
+    offheap_mib: int = 0
+    pyspark_mib: int = 0
+
+    @property
+    def total_mib(self) -> int:
+        """Request and limit of the container."""
+        return self.heap_mib + self.overhead_mib + self.offheap_mib + self.pyspark_mib
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEnv:
+    """An environment variable whose value lives in the application's Secret."""
+
+    name: str
+    key: str  # key in the Secret
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PodShape:
+    """What driver or executor pod looks like, whatever the template makes of it."""
+
+    image: str
+    memory: MemorySum
+    cores: int
+    cpu_request_quantity: str
+    cpu_limit_quantity: str | None  # None: no CPU limit
+    image_pull_policy: str | None  # None: the cluster's default for the tag
+    image_pull_secrets: tuple[str, ...]
+    service_account: str | None  # None: the namespace's default
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    node_selector: Mapping[str, str]
+    env: Mapping[str, str]
+    secret_env: tuple[SecretEnv, ...]
+    java_options: tuple[
+        str, ...
+    ]  # executor: one flag each, for SPARK_JAVA_OPT_n; driver: empty, they travel in the properties
+    termination_grace_period_seconds: int
+    scheduler_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationSettings:
+    """How executors are asked for; the vocabulary of Spark's ExecutorPodsAllocator."""
+
+    target: int  # spark.executor.instances
+    batch_size: int = 20
+    batch_delay_seconds: float = 1.0
+    max_pending_pods: int = 2**31 - 1
+    registration_timeout_seconds: float = 300.0  # running but not registered for longer: replaced
+    request_timeout_seconds: float = 600.0  # requested but never observed for longer: asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class UserFile:
+    """The user's own application file, shipped in a ConfigMap."""
+
+    name: str  # file name, also the ConfigMap key
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that is known of an application before it gets its identity."""
+
+    spark_version: tuple[int, int, int]
+    namespace: str
+    app_name: str  # spark.app.name
+    primary_resource: str  # path or URI as spark-submit inside the driver pod gets it
+    main_class: str | None
+    arguments: tuple[str, ...]
+    is_python: bool
+    driver: PodShape
+    executor: PodShape
+    allocation: AllocationSettings
+    properties: Mapping[str, str] = field(
+        repr=False
+    )  # spark.properties: the user's conf and what we must set; may hold secrets
+    user_file: UserFile | None  # None: the application is in the image or behind a URI
+    max_driver_restarts: int
+    active_deadline_seconds: int | None  # None: no execution_timeout
+    rpc_encryption: bool = False
+    authenticate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose application it is; see core.identity for how the names come about."""
+
+    deployment: str
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int  # -1: not mapped
+    try_number: int
+    ti_id: str
+    application: ApplicationName
+    task_instance_key: str  # the same for every try of one task instance
+
+    def job_name(self, ordinal: int = 0) -> str:
+        """Name of the Job of restart `ordinal`."""
+        return f"{self.application}-r{ordinal}"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """The rendered objects of one application, ready to be created in this order."""
+
+    job: Manifest  # suspended
+    config_maps: tuple[Manifest, ...]
+    executor: Manifest  # the pod manifest before executor id, driver and owner are laid on
+    spec_hash: str
+    secret: Manifest = field(repr=False)  # the only one that holds secret values
+
+    @property
+    def application(self) -> str:
+        """Value of the label `airflow-spark-k8s/application`."""
+        return str(self.job["metadata"]["labels"]["airflow-spark-k8s/application"])
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationReference:
+    """What a trigger needs to find an application again: identifiers, never content."""
+
+    namespace: str
+    application: str
+    job_name: str
+    job_uid: str
+    ti_id: str

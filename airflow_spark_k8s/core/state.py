@@ -1,0 +1,159 @@
+"""What one controller remembers between two looks; a new controller starts without it and loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from airflow_spark_k8s.core.actions import (
+    Action,
+    CreateExecutor,
+    DeleteJob,
+    DeletePod,
+    MarkDriver,
+    RecordDrivers,
+    RecordOutcome,
+    Result,
+    ShowDriverLog,
+    Trouble,
+)
+from airflow_spark_k8s.core.backoff import Backoff
+from airflow_spark_k8s.core.outcome import Outcome
+from airflow_spark_k8s.core.settings import ControllerSettings
+from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed
+from airflow_spark_k8s.core.spec import ApplicationReference
+
+Key = tuple[str | int, ...]
+"""Names a condition whose age matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What is wanted of an application; it does not change while it runs."""
+
+    reference: ApplicationReference
+    settings: ControllerSettings | None = None  # None: not read from the cluster yet
+    deadline_epoch_seconds: float | None = None  # None: it may take as long as it takes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """This controller has written its name on a driver's id marks."""
+
+    driver_uid: str
+    holder: str
+    at: float  # before the write was sent
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The last line on some topic."""
+
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Memory of one controller."""
+
+    holder: str  # its name on the id marks, unique among controllers
+    claims: int = 0  # writes of id marks planned so far
+    claim: Claim | None = None  # the last one that went through
+    driver_uid: str = ""  # whose executors the next two are
+    requested: Mapping[int, float] = field(default_factory=dict)  # created but not seen yet -> when
+    last: Mapping[int, ExecutorPod] = field(default_factory=dict)  # every executor seen, as it was seen last
+    since: Mapping[Key, float] = field(default_factory=dict)  # conditions that hold -> first noticed
+    backoffs: Mapping[str, Backoff] = field(default_factory=dict)  # kind of call -> waiting after failures
+    troubles: Mapping[str, str] = field(default_factory=dict)  # kind of call -> why it failed last
+    deleted: Mapping[str, float] = field(
+        default_factory=dict
+    )  # uid of a pod -> when its deletion was asked for
+    said: Mapping[str, Said] = field(default_factory=dict)  # topic -> last line
+    outcome: Outcome | None = None  # decided, perhaps not recorded yet
+
+    def backoff(self, kind: str) -> Backoff:
+        """Waiting after failures of this kind of call."""
+        return self.backoffs.get(kind, Backoff())
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One look at an application: everything a decision may depend on."""
+
+    desired: Desired
+    observed: Observed
+    state: State
+    since: Mapping[Key, float]  # conditions that hold now -> first noticed
+    now: float
+
+    def age(self, *key: str | int) -> float:
+        """Seconds for which a condition has held; -1 if it does not."""
+        return self.now - self.since[key] if key in self.since else -1.0
+
+    def due(self, seconds: float, *key: str | int) -> float | None:
+        """The moment when a condition that holds will have held for `seconds`; None if that has passed."""
+        if key not in self.since:
+            return None
+        moment = self.since[key] + seconds
+        return moment if moment > self.now else None
+
+    @property
+    def overdue_seconds(self) -> float:
+        """Seconds since the deadline; negative before it and without one."""
+        deadline = self.desired.deadline_epoch_seconds
+        return -1.0 if deadline is None else self.now - deadline
+
+
+CREATE, MARK, DELETE, JOB, SHOW = "create", "mark", "delete", "job", "show"
+
+_KINDS: tuple[tuple[type[Action], str], ...] = (
+    (CreateExecutor, CREATE),
+    (MarkDriver, MARK),
+    (DeletePod, DELETE),
+    (RecordDrivers, JOB),
+    (RecordOutcome, JOB),
+    (DeleteJob, JOB),
+    (ShowDriverLog, SHOW),
+)
+
+
+def absorb(state: State, results: tuple[Result, ...], *, sent_at: float, now: float, jitter: float) -> State:
+    """
+    The state after a plan was carried out.
+
+    `sent_at` is a moment before the first call was made, `now` one after the last; `jitter` is in [0, 1).
+    """
+    for result in results:
+        if result.trouble is Trouble.NONE:
+            state = _after_success(state, result.action, sent_at)
+    return _with_backoffs(state, results, now, jitter)
+
+
+def _after_success(state: State, action: Action, sent_at: float) -> State:
+    if isinstance(action, CreateExecutor) and action.driver_uid == state.driver_uid:
+        return replace(state, requested={**state.requested, action.executor_id: sent_at})
+    if isinstance(action, MarkDriver) and action.marks is not None:
+        return replace(state, claim=Claim(action.driver_uid, action.marks.holder, sent_at))
+    if isinstance(action, DeletePod):
+        return replace(state, deleted={**state.deleted, action.uid: sent_at})
+    return state
+
+
+def _with_backoffs(state: State, results: tuple[Result, ...], now: float, jitter: float) -> State:
+    """One step of waiting for each kind of call that failed, however many of them there were."""
+    backoffs, troubles = dict(state.backoffs), dict(state.troubles)
+    for action_type, kind in _KINDS:
+        of_kind = [result for result in results if type(result.action) is action_type]
+        failed = [result for result in of_kind if result.trouble is not Trouble.NONE]
+        if failed:
+            asked = max(result.retry_after_seconds for result in failed)
+            before = backoffs.get(kind, Backoff())
+            backoffs[kind] = before.failed(now, jitter=jitter, at_least_seconds=asked)
+            refused = [result.message for result in failed if result.trouble is Trouble.REFUSED]
+            if refused:
+                troubles[kind] = refused[0]
+        elif of_kind:
+            backoffs.pop(kind, None)
+            troubles.pop(kind, None)
+    return replace(state, backoffs=backoffs, troubles=troubles)

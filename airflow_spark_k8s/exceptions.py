@@ -1,0 +1,150 @@
+"""Every error of this package.
+
+    SparkKubernetesError
+    ├── InvalidConfiguration (ValueError)     a value that cannot work; nothing was created
+    │   ├── UnsupportedProperty               a Spark property that would shape a pod and is not honoured
+    │   └── InvalidTemplate                   a pod or Job template that does not render or is no pod or Job
+    ├── ClusterError                          the API server did not do what was asked
+    │   ├── ClusterUnreachable                no answer: refused, timed out, broken connection
+    │   ├── Unauthorized                      401, also after the credentials were refreshed
+    │   ├── Forbidden                         403: names verb, resource and namespace
+    │   │   └── QuotaExceeded                 403 because a ResourceQuota is used up
+    │   ├── NotFound                          404
+    │   ├── Conflict                          409: somebody else changed the object, or a precondition failed
+    │   │   └── AlreadyExists                 409: the name is taken
+    │   ├── Gone                              410: the resourceVersion is too old, list again
+    │   ├── Invalid                           400/422: the object was refused; names the fields
+    │   ├── TooManyRequests                   429, with the seconds to wait if the server said so
+    │   └── ServerError                       5xx
+    └── ApplicationFailed                     a verdict on a Spark application, with its summary
+        ├── DriverFailed                      the driver ended with an exit code other than 0
+        ├── DriverOutOfMemory                 the driver was killed for memory
+        ├── DriverLost                        the driver is gone and left no evidence of success
+        ├── DriverTookOver                    the user's code overrides the master or the number of executors
+        ├── DriverStartFailed                 the driver's container can never start (image, config)
+        ├── SparkVersionMismatch              the driver runs another Spark than the task says
+        └── ApplicationTimedOut               the task's execution_timeout passed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class SparkKubernetesError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidConfiguration(SparkKubernetesError, ValueError):
+    """A value that cannot work: names the field, the value and what to do."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(f"{field}={value!r}: {remedy}")
+        self.field = field
+        self.value = value
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.field, self.value, self.remedy))
+
+
+class UnsupportedProperty(InvalidConfiguration):
+    """A Spark property that would shape a pod and is not honoured; says what to use instead."""
+
+
+class InvalidTemplate(InvalidConfiguration):
+    """A template that does not render, or whose result is no valid pod or Job; `field` is the path of the wrong field."""
+
+
+class ClusterError(SparkKubernetesError):
+    """The API server did not do what was asked."""
+
+    def __init__(self, message: str, *, status: int | None = None, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class ClusterUnreachable(ClusterError):
+    """No answer: connection refused, timed out or broken."""
+
+
+class Unauthorized(ClusterError):
+    """401, also after the credentials were refreshed."""
+
+
+class Forbidden(ClusterError):
+    """403: the message names verb, resource and namespace."""
+
+
+class QuotaExceeded(Forbidden):
+    """403 because a ResourceQuota is used up; waiting may help."""
+
+
+class NotFound(ClusterError):
+    """404."""
+
+
+class Conflict(ClusterError):
+    """409: somebody else changed the object, or a precondition failed."""
+
+
+class AlreadyExists(Conflict):
+    """409: an object of that name exists."""
+
+
+class Gone(ClusterError):
+    """410: the resourceVersion is too old; list again."""
+
+
+class Invalid(ClusterError):
+    """400 or 422: the object was refused; the message names the fields."""
+
+
+class TooManyRequests(ClusterError):
+    """429; `retry_after_seconds` is what the server asked for, None if it did not say."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message, status=429, reason="TooManyRequests")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ServerError(ClusterError):
+    """5xx."""
+
+
+class ApplicationFailed(SparkKubernetesError):
+    """A verdict on a Spark application; `summary` is what was pushed as XCom."""
+
+    def __init__(self, message: str, summary: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.summary: Mapping[str, Any] = summary or {}
+
+
+class DriverFailed(ApplicationFailed):
+    """The driver ended with an exit code other than 0."""
+
+
+class DriverOutOfMemory(ApplicationFailed):
+    """The driver was killed for memory."""
+
+
+class DriverLost(ApplicationFailed):
+    """The driver is gone and left no evidence of success."""
+
+
+class DriverTookOver(ApplicationFailed):
+    """The user's code overrides the master or the number of executors, so that no executor of ours can join."""
+
+
+class DriverStartFailed(ApplicationFailed):
+    """The driver's container can never start: image, configuration, command."""
+
+
+class SparkVersionMismatch(ApplicationFailed):
+    """The driver runs another Spark version than the task, connection or image says."""
+
+
+class ApplicationTimedOut(ApplicationFailed):
+    """The task's execution_timeout passed."""

@@ -1,0 +1,1 @@
+"""Connections of the type `spark_kubernetes`."""

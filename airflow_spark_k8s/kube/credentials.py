@@ -1,0 +1,289 @@
+"""Credentials of one cluster: loaded from a connection's settings, kept fresh, loaded anew when refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from airflow_spark_k8s.exceptions import InvalidConfiguration, Unauthorized
+from airflow_spark_k8s.kube import exec_plugin
+from airflow_spark_k8s.kube.config import (
+    ClusterSettings,
+    KubeContext,
+    context_of,
+    kubeconfig_paths,
+    namespace_of,
+    read_kubeconfig,
+    runs_in_cluster,
+)
+
+REFRESH_SECONDS = 60.0
+"""How long credentials are used before their source is asked again: tokens change and expire."""
+
+IDENTITY_PROVIDER_SECONDS = 90.0
+"""For all that loading may ask of somebody else; longer than a plug-in may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where requests go, and by which TLS and proxy."""
+
+    host: str  # https://name:port, without a slash at the end
+    tls: ssl.SSLContext | None  # None: plain HTTP
+    server_name: str | None  # None: the name in `host`
+    proxy: str | None  # None: what the environment says
+
+
+class Credentials:
+    """Who asks one cluster; belongs to one client, never to the library's process-wide default."""
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        source: _Source,
+        endpoint: Endpoint,
+        namespace: str,
+        refresh_seconds: float,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._refresh_seconds = refresh_seconds
+        self._refreshed_at = asyncio.get_running_loop().time()
+        self._work: asyncio.Task[None] | None = None
+        self.endpoint = endpoint
+        self.namespace = namespace  # for applications that name none
+        self.generation = 0  # counts loads, so that many refused calls lead to one load
+
+    @classmethod
+    async def load(
+        cls, settings: ClusterSettings, *, refresh_seconds: float = REFRESH_SECONDS
+    ) -> Credentials:
+        """
+        Credentials read from their source: kubeconfig, service account, plug-in.
+
+        Raises:
+            InvalidConfiguration: the source is missing or malformed.
+            Unauthorized: a credential plug-in or identity provider failed.
+
+        """
+        source, endpoint = await _load(settings)
+        namespace = await asyncio.to_thread(namespace_of, settings)
+        return cls(settings, source, endpoint, namespace, refresh_seconds)
+
+    async def headers(self) -> dict[str, str]:
+        """What authenticates a request; refreshed about once a minute, empty with client certificates."""
+        if asyncio.get_running_loop().time() - self._refreshed_at >= self._refresh_seconds:
+            # The old token may be good for a while yet: whether it is, the server will say.
+            with suppress(Unauthorized, InvalidConfiguration):
+                await self._one_at_a_time(self._refresh)
+        token = self._source.configuration.api_key.get("BearerToken")
+        return {"Authorization": token} if token else {}
+
+    async def replace(self, generation: int) -> None:
+        """
+        Load anew because requests of `generation` were refused; nothing if that has been done already.
+
+        Raises:
+            Unauthorized: there are no credentials to be had.
+
+        """
+        try:
+            while self.generation == generation:  # the work under way may be a mere refresh
+                await self._one_at_a_time(self._reload)
+        except InvalidConfiguration as error:
+            raise Unauthorized(
+                f"the server refused the credentials, and there are no others: {error}"
+            ) from error
+
+    async def close(self) -> None:
+        """End a refresh under way."""
+        if self._work is not None and not self._work.done():
+            self._work.cancel()
+            await asyncio.wait([self._work])
+
+    async def _one_at_a_time(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        # A call that runs out of time must not take the plug-in that others wait for with it.
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(work())
+            self._work.add_done_callback(_retrieve)
+        await asyncio.shield(self._work)
+
+    async def _refresh(self) -> None:
+        self._refreshed_at = asyncio.get_running_loop().time()
+        before = self._source.certificate_files()
+        await self._source.refresh()
+        if self._source.certificate_files() != before:
+            self.endpoint = await asyncio.to_thread(_endpoint, self._source.configuration)
+
+    async def _reload(self) -> None:
+        self._source, self.endpoint = await _load(self._settings)
+        self._refreshed_at = asyncio.get_running_loop().time()
+        self.generation += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    configuration: Any  # a kubernetes_asyncio Configuration
+    refresh: Callable[[], Awaitable[None]]  # brings `configuration` up to date
+
+    def certificate_files(self) -> tuple[str | None, ...]:
+        return (self.configuration.ssl_ca_cert, self.configuration.cert_file, self.configuration.key_file)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+async def _load(settings: ClusterSettings) -> tuple[_Source, Endpoint]:
+    from kubernetes_asyncio.client import Configuration
+
+    configuration = Configuration()
+    if await asyncio.to_thread(runs_in_cluster, settings):
+        refresh = _in_cluster(settings.service_account_folder, configuration)
+    else:
+        refresh = await _from_kubeconfig(settings, configuration)
+    await refresh()
+    if not settings.verify_tls:
+        configuration.verify_ssl = False
+    return _Source(configuration, refresh), await asyncio.to_thread(_endpoint, configuration)
+
+
+def _in_cluster(folder: Path, configuration: Any) -> Callable[[], Awaitable[None]]:
+    from kubernetes_asyncio.config import ConfigException
+    from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
+
+    async def refresh() -> None:
+        loader = InClusterConfigLoader(str(folder / "token"), str(folder / "ca.crt"), try_refresh_token=False)
+        try:
+            loader.load_and_set(configuration)
+        except (ConfigException, OSError) as error:
+            raise InvalidConfiguration(
+                "extra in_cluster",
+                True,
+                f"this process does not run in a pod with a service account ({error}); "
+                "give kube_config_path or kube_config instead",
+            ) from error
+
+    return refresh
+
+
+async def _from_kubeconfig(settings: ClusterSettings, configuration: Any) -> Callable[[], Awaitable[None]]:
+    from kubernetes_asyncio.config import ConfigException
+
+    kubeconfig = await asyncio.to_thread(read_kubeconfig, settings)
+    context = context_of(kubeconfig, settings.cluster_context)
+    loader = await asyncio.to_thread(_loader, settings, context)
+
+    async def refresh() -> None:
+        _forget_vanished_files()
+        try:
+            async with asyncio.timeout(IDENTITY_PROVIDER_SECONDS):
+                await loader.load_and_set(configuration)
+        except Unauthorized:
+            raise
+        except (ConfigException, OSError, ValueError, AssertionError, TypeError) as error:
+            if "auth-provider" in context.user:
+                raise Unauthorized(
+                    f"the kubeconfig's auth-provider gave no credentials: {error!r}"
+                ) from error
+            raise InvalidConfiguration("kubeconfig", context.name, f"cannot be used: {error}") from error
+
+    return refresh
+
+
+def _loader(settings: ClusterSettings, context: KubeContext) -> Any:
+    from kubernetes_asyncio.config.kube_config import (
+        FileOrData,
+        KubeConfigLoader,
+        KubeConfigMerger,
+        _is_expired,
+    )
+
+    class Loader(KubeConfigLoader):
+        """The library's loader, with plug-ins that end when they are given up."""
+
+        plugin_status: Mapping[str, Any] | None = None
+
+        async def load_from_exec_plugin(self) -> bool:
+            if self.plugin_status is None or _is_old(self.plugin_status):
+                plugin = self._user["exec"]
+                self.plugin_status = await exec_plugin.credential(
+                    plugin.value, cluster=context.cluster, kubeconfig_path=plugin.path
+                )
+                self._use(self.plugin_status)
+            return True
+
+        def _use(self, status: Mapping[str, Any]) -> None:
+            if "token" in status:
+                self.token = f"Bearer {status['token']}"
+            else:
+                self.cert_file = _pem(status, "clientCertificateData")
+                self.key_file = _pem(status, "clientKeyData")
+
+    def _is_old(status: Mapping[str, Any]) -> bool:
+        return "expirationTimestamp" in status and _is_expired(status["expirationTimestamp"])
+
+    def _pem(status: Mapping[str, Any], key: str) -> str:
+        return str(FileOrData(status, None, data_key_name=key, base64_file_content=False).as_file())
+
+    if settings.kube_config is not None:
+        return Loader(settings.kube_config, active_context=context.name, config_base_path=None)
+    merger = KubeConfigMerger(kubeconfig_paths(settings))
+    # An identity provider may hand out a new refresh token each time: lost if it is not written back.
+    writable = all(os.access(path, os.W_OK) for path in merger.paths)
+    return Loader(
+        merger.config,
+        active_context=context.name,
+        config_base_path=None,
+        config_persister=(lambda _config: merger.save_changes()) if writable else None,
+    )
+
+
+def _forget_vanished_files() -> None:
+    """
+    Let the library write certificates to new files where the old ones are gone.
+
+    It keeps the names of its temporary files for the life of the process, and fails for ever once something
+    has cleaned the temporary folder.
+    """
+    from kubernetes_asyncio.config import kube_config
+
+    for content, name in list(kube_config._temp_files.items()):
+        if not os.path.isfile(name):
+            del kube_config._temp_files[content]
+
+
+def _endpoint(configuration: Any) -> Endpoint:
+    host = str(configuration.host)
+    return Endpoint(
+        host=host,
+        tls=_tls(configuration) if host.startswith("https") else None,
+        server_name=configuration.tls_server_name,
+        proxy=configuration.proxy,
+    )
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    except (ssl.SSLError, OSError) as error:
+        raise InvalidConfiguration(
+            "kubeconfig",
+            "certificate-authority or client-certificate",
+            f"is no valid certificate or key: {error}",
+        ) from error
+    # Python 3.13 is stricter than RFC 5280 practice: many clusters' own authorities lack a key identifier.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,264 @@
+"""A driver's own REST API, asked through the API server's pod proxy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from airflow_spark_k8s.exceptions import (
+    ClusterError,
+    ClusterUnreachable,
+    Forbidden,
+    NotFound,
+    ServerError,
+    Unauthorized,
+)
+from airflow_spark_k8s.kube.cluster import Cluster
+
+UI_PORT = 4040
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """The driver said so."""
+
+    data: T
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The driver can be reached, or will be, but does not answer this yet, or no more: it starts or stops."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """
+    Nothing is known, and nothing may be concluded.
+
+    `lasting` is True where asking again will not help (no right to the pod proxy, the UI forbids it), False
+    where it may (time-outs, an API server or pod network that cannot be reached just now).
+    """
+
+    reason: str
+    lasting: bool = False
+
+
+Answer = Answered[T] | NotYet | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class SparkApplicationInfo:
+    """What `/applications/<id>` tells."""
+
+    application_id: str
+    name: str
+    spark_version: str | None  # None: the driver does not tell
+    completed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SparkExecutor:
+    """One entry of `/allexecutors` that is no driver."""
+
+    executor_id: str
+    is_active: bool
+    host_port: str
+    total_cores: int
+    active_tasks: int
+    completed_tasks: int
+    failed_tasks: int
+    rdd_blocks: int
+    resource_profile_id: int
+    add_time: str | None  # as Spark writes it, GMT; None: not told
+    remove_reason: str | None  # None: not removed, or Spark has forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """Tasks of the stages that run or wait, and of those that are complete."""
+
+    active_stages: int
+    complete_stages: int
+    total_tasks: int
+    complete_tasks: int
+    active_tasks: int
+    failed_tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """Spark jobs (actions) of the application, by state, and all their tasks."""
+
+    running: int
+    succeeded: int
+    failed: int
+    total_tasks: int
+    complete_tasks: int
+
+
+class SparkRest:
+    """The REST API of one driver pod; every method answers, none raises a ClusterError."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        driver_pod: str,
+        application_id: str,
+        *,
+        port: int = UI_PORT,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        self._cluster = cluster
+        self._root = f"/api/v1/namespaces/{namespace}/pods/{driver_pod}:{port}/proxy/api/v1"
+        self._application_id = application_id
+        self._timeout_seconds = timeout_seconds
+
+    async def application(self) -> Answer[SparkApplicationInfo]:
+        """The application itself; `Answered` means that executors may register from now on."""
+        return await self._ask("", application_from_json)
+
+    async def executors(self) -> Answer[tuple[SparkExecutor, ...]]:
+        """Every executor that ever registered and that the driver remembers, without the driver itself."""
+        return await self._ask("/allexecutors", executors_from_json)
+
+    async def tasks(self) -> Answer[TaskProgress]:
+        """Progress by tasks, over all stages but the skipped ones."""
+        return await self._ask("/stages", tasks_from_json, {"details": "false"})
+
+    async def jobs(self) -> Answer[JobProgress]:
+        """Progress by Spark jobs."""
+        return await self._ask("/jobs", jobs_from_json)
+
+    async def environment(self) -> Answer[dict[str, str]]:
+        """The driver's Spark properties, with the values that Spark redacts."""
+        return await self._ask("/environment", properties_from_json)
+
+    async def version(self) -> Answer[str]:
+        """Version of the driver's Spark, such as `4.3.0`."""
+        return await self._get(f"{self._root}/version", lambda body: str(body["spark"]))
+
+    async def _ask(
+        self, path: str, parse: Callable[[Any], T], params: Mapping[str, str] | None = None
+    ) -> Answer[T]:
+        return await self._get(f"{self._root}/applications/{self._application_id}{path}", parse, params)
+
+    async def _get(
+        self, path: str, parse: Callable[[Any], T], params: Mapping[str, str] | None = None
+    ) -> Answer[T]:
+        try:
+            text = await self._cluster.text(path, params=params, timeout_seconds=self._timeout_seconds)
+        except ClusterError as error:
+            return without_answer(error)
+        try:
+            return Answered(parse(json.loads(text)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # While it starts, the UI answers every path with a page that asks for patience.
+            return NotYet("the driver's UI answers, but not with the REST API")
+
+
+def without_answer(error: ClusterError) -> NotYet | Unknown:
+    """
+    What a failed call through the pod proxy means.
+
+    Source: k8s.io/apimachinery/pkg/util/proxy (`error trying to reach service: …`).
+    """
+    if isinstance(error, NotFound):
+        return NotYet("the driver does not know the application (yet)")
+    if isinstance(error, Forbidden | Unauthorized):
+        return Unknown(f"no right to the pod proxy: {error}", lasting=True)
+    if isinstance(error, ServerError):
+        return _from_proxy(error)
+    if isinstance(error, ClusterUnreachable):
+        return Unknown(f"the API server does not answer: {error}")
+    return Unknown(str(error))
+
+
+_NOBODY_LISTENS = ("connection refused", "connection reset", "EOF", "no address")
+
+
+def _from_proxy(error: ServerError) -> NotYet | Unknown:
+    text = str(error)
+    if any(sign in text for sign in _NOBODY_LISTENS):
+        return NotYet("the driver's UI port is not open")
+    return Unknown(f"the API server cannot reach the driver pod: {text}")
+
+
+def application_from_json(body: Mapping[str, Any]) -> SparkApplicationInfo:
+    """The application of an answer of `/applications/<id>`; its last attempt counts."""
+    attempts: Sequence[Mapping[str, Any]] = body.get("attempts") or [{}]
+    latest = attempts[0]
+    return SparkApplicationInfo(
+        application_id=body["id"],
+        name=body.get("name", ""),
+        spark_version=latest.get("appSparkVersion") or None,
+        completed=bool(latest.get("completed")),
+    )
+
+
+def executors_from_json(body: Sequence[Mapping[str, Any]]) -> tuple[SparkExecutor, ...]:
+    """The executors of an answer of `/allexecutors`."""
+    return tuple(_executor(entry) for entry in body if entry["id"] != "driver")
+
+
+def _executor(entry: Mapping[str, Any]) -> SparkExecutor:
+    return SparkExecutor(
+        executor_id=entry["id"],
+        is_active=bool(entry["isActive"]),
+        host_port=entry.get("hostPort", ""),
+        total_cores=entry.get("totalCores", 0),
+        active_tasks=entry.get("activeTasks", 0),
+        completed_tasks=entry.get("completedTasks", 0),
+        failed_tasks=entry.get("failedTasks", 0),
+        rdd_blocks=entry.get("rddBlocks", 0),
+        resource_profile_id=entry.get("resourceProfileId", 0),
+        add_time=entry.get("addTime"),
+        remove_reason=entry.get("removeReason"),
+    )
+
+
+def tasks_from_json(body: Sequence[Mapping[str, Any]]) -> TaskProgress:
+    """
+    Sums over the stages of an answer of `/stages`; skipped stages count for nothing.
+
+    Tasks done are counted by partition: a task that is repeated or speculated does not count twice. What a
+    failed attempt of a stage left undone is in the next attempt's tasks.
+    """
+    stages = [stage for stage in body if stage["status"] != "SKIPPED"]
+    return TaskProgress(
+        active_stages=sum(stage["status"] == "ACTIVE" for stage in stages),
+        complete_stages=sum(stage["status"] == "COMPLETE" for stage in stages),
+        total_tasks=sum(
+            _complete(stage) if stage["status"] == "FAILED" else stage["numTasks"] for stage in stages
+        ),
+        complete_tasks=sum(_complete(stage) for stage in stages),
+        active_tasks=sum(stage["numActiveTasks"] for stage in stages),
+        failed_tasks=sum(stage.get("numFailedTasks", 0) for stage in stages),
+    )
+
+
+def _complete(stage: Mapping[str, Any]) -> int:
+    complete: int = stage.get("numCompletedIndices", stage.get("numCompleteTasks", 0))
+    return complete
+
+
+def jobs_from_json(body: Sequence[Mapping[str, Any]]) -> JobProgress:
+    """Sums over the Spark jobs of an answer of `/jobs`."""
+    return JobProgress(
+        running=sum(job["status"] == "RUNNING" for job in body),
+        succeeded=sum(job["status"] == "SUCCEEDED" for job in body),
+        failed=sum(job["status"] == "FAILED" for job in body),
+        total_tasks=sum(job["numTasks"] - job.get("numSkippedTasks", 0) for job in body),
+        complete_tasks=sum(_complete(job) for job in body),
+    )
+
+
+def properties_from_json(body: Mapping[str, Any]) -> dict[str, str]:
+    """The Spark properties of an answer of `/environment`."""
+    return {key: value for key, value in body["sparkProperties"]}

@@ -1,0 +1,374 @@
+"""
+Submission of an application, in steps of which any may be the last: whoever comes next completes them.
+
+A Job is created suspended, then the ConfigMaps and the Secret that it owns, then it is resumed. So a
+suspended Job is an unfinished submission that runs nothing, and a Job that is not suspended lacks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from airflow_spark_k8s.core.job_state import JobState, job_state
+from airflow_spark_k8s.core.labels import (
+    ANNOTATION_SPEC_HASH,
+    LABEL_APPLICATION,
+    LABEL_TASK_INSTANCE,
+    LABEL_TI_ID,
+    LABEL_TRY,
+)
+from airflow_spark_k8s.core.spec import ApplicationReference, Identity, Manifest, Manifests
+from airflow_spark_k8s.exceptions import (
+    AlreadyExists,
+    ClusterError,
+    ClusterUnreachable,
+    Conflict,
+    Invalid,
+    InvalidConfiguration,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+)
+from airflow_spark_k8s.kube.cluster import JSON_PATCH, MERGE_PATCH, Cluster
+from airflow_spark_k8s.kube.paths import collection_of, collection_path, object_path, path_of
+from airflow_spark_k8s.kube.preflight import preflight
+from airflow_spark_k8s.kube.removal import delete
+
+__all__ = ["Submitted", "driver_log", "preflight", "retain", "submit"]
+
+DRIVER_CONTAINER = "spark-kubernetes-driver"
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 5.0
+
+CREATED = "created"
+ADOPTED = "adopted"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """An application that runs, or has run, and how it came to be."""
+
+    reference: ApplicationReference
+    how: str  # "created", "adopted" or "adopted from try N"
+
+
+async def submit(
+    cluster: Cluster,
+    manifests: Manifests,
+    identity: Identity,
+    *,
+    sleep: Callable[[float], Awaitable[None]],
+    patience_seconds: float = 120.0,
+) -> Submitted:
+    """
+    The application in the cluster: created, or found there from an earlier call or an earlier try.
+
+    May be called again after it was cut off anywhere, also by another process, and ends in one driver. A Job
+    that an earlier try of the same task instance has running is taken over if its specification is the same;
+    else it is removed, and its pods are waited for.
+
+    :param sleep: called while something is waited for: pods that end, a server that does not answer.
+    :param patience_seconds: how long to sleep in all before an error is raised.
+    :raises InvalidConfiguration: the name is taken by somebody else's Job, or a later try is at work.
+    :raises Conflict: pods of an earlier try did not end in time.
+    :raises ClusterError: the server refuses, or did not answer for `patience_seconds`.
+    """
+    submission = _Submission(cluster, manifests, identity)
+    patience = _Patience(sleep, patience_seconds)
+    while True:
+        try:
+            return await submission.attempt()
+        except _LookAgain as again:
+            await patience.wait(again.error)
+        except (ClusterUnreachable, ServerError, TooManyRequests) as error:
+            await patience.wait(error)
+
+
+async def retain(cluster: Cluster, reference: ApplicationReference, seconds: int) -> None:
+    """
+    Keep the Job, and what it owns, for `seconds` after its end and no longer; 0 removes it at once.
+
+    A Job that is gone, or was replaced by another of the same name, is left alone.
+
+    :raises ClusterError: the server refuses or does not answer.
+    """
+    path = object_path("Job", reference.namespace, reference.job_name)
+    if seconds <= 0:
+        await delete(cluster, path, reference.job_uid)
+        return
+    keep = {"op": "add", "path": "/spec/ttlSecondsAfterFinished", "value": seconds}
+    with suppress(NotFound, _Replaced):
+        await _patch_if_same(cluster, path, reference.job_uid, keep)
+
+
+async def driver_log(cluster: Cluster, namespace: str, pod: str, tail_lines: int) -> str:
+    """
+    The last `tail_lines` lines that the driver has written.
+
+    :raises NotFound: the pod is gone.
+    :raises Invalid: the container has not been started.
+    """
+    params = {"container": DRIVER_CONTAINER, "tailLines": str(tail_lines)}
+    return await cluster.text(f"{object_path('Pod', namespace, pod)}/log", params=params)
+
+
+class _LookAgain(Exception):
+    """The cluster is not, or no longer, as it has to be for the next step; `error` if it stays so."""
+
+    def __init__(self, error: ClusterError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Replaced(Exception):
+    """An object of that name is there, but not the one that is meant."""
+
+
+class _Patience:
+    def __init__(self, sleep: Callable[[float], Awaitable[None]], seconds: float) -> None:
+        self._sleep = sleep
+        self._left_seconds = seconds
+        self._next_seconds = FIRST_PAUSE_SECONDS
+
+    async def wait(self, error: ClusterError) -> None:
+        if self._left_seconds <= 0:
+            raise error
+        seconds = self._next_seconds
+        if isinstance(error, TooManyRequests) and error.retry_after_seconds is not None:
+            seconds = max(seconds, error.retry_after_seconds)
+        seconds = min(seconds, self._left_seconds)
+        self._left_seconds -= seconds
+        self._next_seconds = min(2 * self._next_seconds, LONGEST_PAUSE_SECONDS)
+        await self._sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A Job of the task instance, as found."""
+
+    manifest: Manifest
+    state: JobState
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> _Job:
+        # The items of a list come without a kind.
+        return cls({**manifest, "kind": "Job"}, job_state(manifest))
+
+    def label(self, key: str) -> str:
+        return str((self.manifest["metadata"].get("labels") or {}).get(key, ""))
+
+    @property
+    def name(self) -> str:
+        return str(self.manifest["metadata"]["name"])
+
+    @property
+    def try_number(self) -> int:
+        text = self.label(LABEL_TRY)
+        return int(text) if text.isdigit() else 0
+
+    @property
+    def suspended(self) -> bool:
+        return bool(self.manifest["spec"].get("suspend"))
+
+    @property
+    def live(self) -> bool:
+        return not self.state.finished and not self.state.deleting
+
+    def runs_as_wanted(self, spec_hash: str) -> bool:
+        """Whether a later try with this specification may take it over, instead of starting anew."""
+        annotations = self.manifest["metadata"].get("annotations") or {}
+        decided = self.state.reason is not None or self.state.outcome is not None or self.state.stopped
+        # A suspended one has nothing running, and may lack objects that only its own try could make.
+        return annotations.get(ANNOTATION_SPEC_HASH) == spec_hash and not decided and not self.suspended
+
+
+class _Submission:
+    """One application on its way into the cluster; every step may be repeated."""
+
+    def __init__(self, cluster: Cluster, manifests: Manifests, identity: Identity) -> None:
+        self._cluster = cluster
+        self._manifests = manifests
+        self._identity = identity
+        self._namespace: str = manifests.job["metadata"]["namespace"]
+        self._created_uid: str | None = None
+
+    async def attempt(self) -> Submitted:
+        jobs = await self._jobs()
+        own = [job for job in jobs if self._is_own(job) and not job.state.deleting]
+        if own:
+            job, how = own[-1], ADOPTED
+        else:
+            job, how = await self._from_earlier_tries([job for job in jobs if not self._is_own(job)])
+        await self._complete(job)
+        return Submitted(self._reference(job), CREATED if job.state.uid == self._created_uid else how)
+
+    async def _from_earlier_tries(self, others: list[_Job]) -> tuple[_Job, str]:
+        live = [job for job in others if job.live and job.name != self._manifests.job["metadata"]["name"]]
+        self._refuse_if_late(live)
+        adoptable = [job for job in live if job.runs_as_wanted(self._manifests.spec_hash)]
+        kept = max(adoptable, key=lambda job: job.try_number, default=None)
+        for job in live:
+            if job is not kept:
+                await delete(self._cluster, path_of(job.manifest), job.state.uid)
+        await self._wait_for_pods(kept)
+        if kept is None:
+            return await self._created(), CREATED
+        return await self._taken_over(kept), f"adopted from try {kept.try_number}"
+
+    def _is_own(self, job: _Job) -> bool:
+        return job.label(LABEL_TI_ID) == self._identity.ti_id
+
+    def _refuse_if_late(self, live: list[_Job]) -> None:
+        for job in live:
+            if job.try_number > self._identity.try_number:
+                raise InvalidConfiguration(
+                    "try_number",
+                    self._identity.try_number,
+                    f"Job {job.name} of try {job.try_number} of this task is at work already; "
+                    "if no such try exists any more, delete that Job",
+                )
+
+    async def _jobs(self) -> list[_Job]:
+        params = {"labelSelector": f"{LABEL_TASK_INSTANCE}={self._identity.task_instance_key}"}
+        answer = await self._cluster.request("GET", collection_path("Job", self._namespace), params=params)
+        jobs = [_Job.of(item) for item in answer.get("items") or ()]
+        return sorted(jobs, key=lambda job: (job.live, job.manifest["metadata"]["creationTimestamp"]))
+
+    async def _wait_for_pods(self, kept: _Job | None) -> None:
+        """Look again until no pod of an earlier try is left that may still write where this one will."""
+        params = {"labelSelector": f"{LABEL_TASK_INSTANCE}={self._identity.task_instance_key}"}
+        answer = await self._cluster.request("GET", collection_path("Pod", self._namespace), params=params)
+        spared = {kept.label(LABEL_APPLICATION)} if kept is not None else set()
+        left = [pod for pod in answer.get("items") or () if _is_left_over(pod, spared)]
+        for pod in left:
+            if not pod["metadata"].get("ownerReferences"):
+                # Its Job was deleted without what it owns: nobody else will ever remove it.
+                path = object_path("Pod", self._namespace, pod["metadata"]["name"])
+                await delete(self._cluster, path, pod["metadata"]["uid"])
+        if left:
+            names = ", ".join(sorted(pod["metadata"]["name"] for pod in left))
+            raise _LookAgain(Conflict(f"pods of an earlier try have not ended yet: {names}"))
+
+    async def _created(self) -> _Job:
+        path = collection_of(self._manifests.job)
+        try:
+            job = _Job.of(await self._cluster.request("POST", path, body=self._manifests.job))
+        except AlreadyExists as error:
+            return await self._behind_our_name(error)
+        self._created_uid = job.state.uid
+        return job
+
+    async def _behind_our_name(self, error: AlreadyExists) -> _Job:
+        """The Job that was there before ours, if it is ours; else room is made, or the error is final."""
+        path = path_of(self._manifests.job)
+        try:
+            job = _Job.of(await self._cluster.request("GET", path))
+        except NotFound:
+            raise _LookAgain(error) from error
+        if self._is_own(job) and not job.state.deleting:
+            return job
+        if job.live:
+            raise InvalidConfiguration(
+                "deployment_id",
+                self._identity.deployment,
+                f"Job {job.name} in namespace {self._namespace} is at work under this name for another task "
+                f"instance ({job.label(LABEL_TI_ID) or 'unknown'}): give each Airflow its own deployment_id",
+            ) from error
+        if not job.state.deleting:
+            await delete(self._cluster, path, job.state.uid)
+        raise _LookAgain(error) from error
+
+    async def _taken_over(self, job: _Job) -> _Job:
+        metadata = {
+            # Without it, two tries could both believe that they took it over.
+            "resourceVersion": job.state.resource_version,
+            "labels": {LABEL_TI_ID: self._identity.ti_id, LABEL_TRY: str(self._identity.try_number)},
+        }
+        body = {"metadata": metadata, "spec": self._prolonged(job)}
+        try:
+            changed = await self._cluster.request(
+                "PATCH", path_of(job.manifest), body=body, content_type=MERGE_PATCH
+            )
+        except (Conflict, NotFound) as error:
+            raise _LookAgain(error) from error
+        return _Job.of(changed)
+
+    def _prolonged(self, job: _Job) -> dict[str, int]:
+        """The Job's deadline, counted from its start, with all the time that the new try may take on top."""
+        before = job.manifest["spec"].get("activeDeadlineSeconds")
+        wanted = self._manifests.job["spec"].get("activeDeadlineSeconds")
+        return {"activeDeadlineSeconds": before + wanted} if before and wanted else {}
+
+    async def _complete(self, job: _Job) -> None:
+        if job.state.finished or not job.suspended:
+            return
+        try:
+            for manifest in (*self._manifests.config_maps, self._manifests.secret):
+                await self._own(manifest, job)
+            await self._resume(job)
+        except (ClusterUnreachable, ServerError, TooManyRequests):
+            raise
+        except ClusterError:
+            # Refused for good: nobody would ever resume it.
+            with suppress(ClusterError):
+                await delete(self._cluster, path_of(job.manifest), job.state.uid)
+            raise
+
+    async def _own(self, manifest: Manifest, job: _Job) -> None:
+        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job.name, "uid": job.state.uid}
+        metadata = {**manifest["metadata"], "ownerReferences": [{**owner, "controller": True}]}
+        try:
+            await self._cluster.request(
+                "POST", collection_of(manifest), body={**manifest, "metadata": metadata}
+            )
+        except AlreadyExists as error:
+            await self._check_owner(manifest, job, error)
+
+    async def _check_owner(self, manifest: Manifest, job: _Job, error: AlreadyExists) -> None:
+        path = path_of(manifest)
+        try:
+            metadata = (await self._cluster.request("GET", path))["metadata"]
+        except NotFound:
+            raise _LookAgain(error) from error
+        if any(owner["uid"] == job.state.uid for owner in metadata.get("ownerReferences") or ()):
+            return
+        # Left by a Job of the same name that is gone: the garbage collector would take it from under us.
+        await delete(self._cluster, path, metadata["uid"])
+        raise _LookAgain(error) from error
+
+    async def _resume(self, job: _Job) -> None:
+        start = {"op": "replace", "path": "/spec/suspend", "value": False}
+        try:
+            await _patch_if_same(self._cluster, path_of(job.manifest), job.state.uid, start)
+        except _Replaced as error:
+            raise NotFound(f"Job {job.name} was removed while it was being submitted", status=404) from error
+
+    def _reference(self, job: _Job) -> ApplicationReference:
+        return ApplicationReference(
+            namespace=self._namespace,
+            application=job.label(LABEL_APPLICATION),
+            job_name=job.name,
+            job_uid=job.state.uid,
+            ti_id=self._identity.ti_id,
+        )
+
+
+def _is_left_over(pod: Manifest, spared_applications: set[str]) -> bool:
+    labels = pod["metadata"].get("labels") or {}
+    ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+    return not ended and labels.get(LABEL_APPLICATION) not in spared_applications
+
+
+async def _patch_if_same(cluster: Cluster, path: str, uid: str, change: dict[str, object]) -> None:
+    """Apply one JSON patch operation to the object with this uid; raises _Replaced if it is another."""
+    patch = [{"op": "test", "path": "/metadata/uid", "value": uid}, change]
+    try:
+        await cluster.request("PATCH", path, body=patch, content_type=JSON_PATCH)
+    except Invalid as error:
+        # A failed test and a refused change are answered alike.
+        current = await cluster.request("GET", path)
+        if current["metadata"]["uid"] == uid:
+            raise
+        raise _Replaced from error

@@ -1,0 +1,100 @@
+"""
+A Spark-capable cluster as a pytest fixture, for DAG authors' own tests.
+
+`spark_cluster` is a local cluster that the session starts when the first test asks for it. With
+`--kube-context NAME` the same tests run on that context of the kubeconfig instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+DEFAULT_IMAGE = "apache/spark:4.3.0"
+
+
+class SparkCluster(Protocol):
+    """A cluster that tests may create Spark applications on."""
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        """The kubeconfig that reaches it."""
+        ...
+
+    @property
+    def context(self) -> str:
+        """Context of the kubeconfig."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """Namespace the tests may use."""
+        ...
+
+    @property
+    def spark_image(self) -> str:
+        """Image whose containers run Spark."""
+        ...
+
+    def connection_extra(self) -> dict[str, Any]:
+        """Extras of an Airflow connection of type `spark_kubernetes` to it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCluster:
+    """A real cluster, as a context of a kubeconfig names it."""
+
+    kubeconfig_path: Path
+    context: str
+    namespace: str
+    spark_image: str
+
+    def connection_extra(self) -> dict[str, Any]:
+        """Extras of an Airflow connection of type `spark_kubernetes` to it."""
+        return {
+            "kube_config_path": str(self.kubeconfig_path),
+            "cluster_context": self.context,
+            "namespace": self.namespace,
+            "image": self.spark_image,
+        }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options that choose the cluster."""
+    group = parser.getgroup("spark on kubernetes")
+    group.addoption(
+        "--kube-context",
+        metavar="NAME",
+        help="context of the kubeconfig (KUBECONFIG, else ~/.kube/config) to use instead of a local cluster",
+    )
+    group.addoption(
+        "--kube-namespace", metavar="NAME", default="default", help="namespace to create objects in"
+    )
+    group.addoption("--spark-image", metavar="IMAGE", default=DEFAULT_IMAGE, help="image that runs Spark")
+
+
+@pytest.fixture(scope="session")
+def spark_cluster(request: pytest.FixtureRequest) -> Iterator[SparkCluster]:
+    """A cluster with real Spark for the whole session: a local one, or what `--kube-context` names."""
+    context = request.config.getoption("--kube-context")
+    namespace = request.config.getoption("--kube-namespace")
+    image = request.config.getoption("--spark-image")
+    if context:
+        yield NamedCluster(_kubeconfig(), context, namespace, image)
+        return
+    # Imported here: this module is loaded in every pytest run of an environment that has the package.
+    from airflow_spark_k8s.local.cluster import LocalCluster
+
+    with LocalCluster(namespace=namespace, spark_image=image) as cluster:
+        yield cluster
+
+
+def _kubeconfig() -> Path:
+    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    return Path(first) if first else Path.home() / ".kube" / "config"

@@ -1,0 +1,58 @@
+"""Checks of the operator's arguments that need neither a context nor a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_spark_k8s.exceptions import InvalidConfiguration
+
+
+def check_count(field: str, value: object) -> int:
+    """
+    `value` itself.
+
+    :raises InvalidConfiguration: if it is no integer of at least 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidConfiguration(field, value, "must be an integer of at least 0")
+    return value
+
+
+def check_template(field: str, value: object) -> str | Mapping[str, Any] | None:
+    """
+    `value` itself.
+
+    :raises InvalidConfiguration: unless it is text (a template or its file), a mapping (a patch) or None.
+    """
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    if isinstance(value, Mapping):
+        return value
+    raise InvalidConfiguration(
+        field, value, "must be YAML text, a .yaml, .yml or .j2 file, or a dict to patch with"
+    )
+
+
+def texts(field: str, value: Any, *, separator: str | None = ",") -> tuple[str, ...]:
+    """
+    The elements of a list argument as text; numbers are written out, None means none.
+
+    :param separator: what a single text is split at, as spark-submit does; None: a single text is an error.
+    :raises InvalidConfiguration: for anything else.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str) and separator is not None:
+        value = [part.strip() for part in value.split(separator) if part.strip()]
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise InvalidConfiguration(field, value, "must be a list of texts")
+    return tuple(_text(field, element) for element in value)
+
+
+def _text(field: str, element: object) -> str:
+    if isinstance(element, str):
+        return element
+    if isinstance(element, int | float) and not isinstance(element, bool):
+        return str(element)
+    raise InvalidConfiguration(field, element, "must be a list of texts")

@@ -1,0 +1,374 @@
+"""
+Run a Spark application on Kubernetes as an Airflow task.
+
+The event that resumes a deferred task is `{"reference": …, "outcome": …}`, or `{"reference": …, "error": …}`
+if the trigger could not find an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_spark_k8s.exceptions import (
+    DriverTookOver,
+    Invalid,
+    InvalidConfiguration,
+    SparkKubernetesError,
+    SparkVersionMismatch,
+)
+from airflow_spark_k8s.operators import secret_conf
+from airflow_spark_k8s.operators.arguments import check_count, check_template, texts
+
+if TYPE_CHECKING:
+    import jinja2
+    from airflow.sdk import Context
+
+    from airflow_spark_k8s.core.outcome import Outcome
+    from airflow_spark_k8s.core.spec import ApplicationReference
+    from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
+    from airflow_spark_k8s.kube.cluster import Cluster
+    from airflow_spark_k8s.operators.plan import Arguments, Plan
+    from airflow_spark_k8s.operators.submission import Submission
+    from airflow_spark_k8s.operators.worker_loop import WorkerLoop
+
+_BACKSTOP = timedelta(minutes=5)  # Airflow's own timeout runs no code of ours: it must never come first
+_KILL_SECONDS = 20.0
+
+MANIFEST_FIELDS = ("driver_manifest", "executor_manifest", "other_manifests")
+"""Template fields that show the objects as they were created, once the task has run."""
+
+
+class SparkKubernetesJobOperator(BaseOperator):
+    """
+    Runs a Spark application: its driver as a Kubernetes Job, its executors created by this task's trigger.
+
+    :param conn_id: connection of type `spark_kubernetes`.
+    :param application: a file of the DAG bundle, `local:///…` in the image, or a remote URI.
+    :param application_args: arguments of the application.
+    :param main_class: class to run; None for Python, or if the jar names it.
+    :param name: `spark.app.name`; None: `<dag id>.<task id>`.
+    :param conf: Spark properties.
+    :param py_files: as `--py-files` of spark-submit; so are `jars`, `files` and `packages`.
+    :param image: image of driver and executors; None: from `conf` or the connection.
+    :param spark_version: such as "4.3.0"; None: from the connection or the image's tag.
+    :param namespace: None: the connection's.
+    :param driver_template: replaces the driver Job's template (YAML text, or a `.yaml`, `.yml` or `.j2` file
+        of the DAG bundle) or patches its result (a dict).
+    :param executor_template: the same for the executors' pods.
+    :param max_driver_restarts: how often a driver that was lost with its node is started again; 0: never.
+    :param retention_seconds: how long the driver stays in the cluster after the task; None: as configured.
+    :param log_lines: how many of the driver's last lines are copied to the task log.
+    :param deferrable: False: keep the worker's slot until the application has ended.
+
+    The task's `execution_timeout` counts from the start of the task, deferred or not.
+    """
+
+    template_fields: Sequence[str] = (
+        "conn_id",
+        "application",
+        "application_args",
+        "main_class",
+        "name",
+        "conf",
+        "py_files",
+        "jars",
+        "files",
+        "packages",
+        "image",
+        "spark_version",
+        "namespace",
+        *MANIFEST_FIELDS,
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "conf": "json",
+        **dict.fromkeys(MANIFEST_FIELDS, "yaml"),
+    }
+    ui_color = "#f6c59f"
+    overwrite_rtif_after_execution = True  # the manifests are known only after execution
+
+    _secrets: Mapping[str, str]
+    _worker: WorkerLoop | None = None
+    _submitting: tuple[SparkKubernetesHook, str, str] | None = (
+        None  # hook, namespace, ti_id: what on_kill removes
+    )
+
+    def __init__(
+        self,
+        *,
+        conn_id: str = "spark_kubernetes_default",
+        application: str,
+        application_args: Sequence[str] = (),
+        main_class: str | None = None,
+        name: str | None = None,
+        conf: Mapping[str, Any] | None = None,
+        py_files: Sequence[str] | str = (),
+        jars: Sequence[str] | str = (),
+        files: Sequence[str] | str = (),
+        packages: Sequence[str] | str = (),
+        image: str | None = None,
+        spark_version: str | None = None,
+        namespace: str | None = None,
+        driver_template: str | Mapping[str, Any] | None = None,
+        executor_template: str | Mapping[str, Any] | None = None,
+        max_driver_restarts: int = 3,
+        retention_seconds: int | None = None,
+        log_lines: int = 100,
+        deferrable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self.application = application
+        self.application_args = application_args
+        self.main_class = main_class
+        self.name = name
+        self.conf = conf
+        self.py_files = py_files
+        self.jars = jars
+        self.files = files
+        self.packages = packages
+        self.image = image
+        self.spark_version = spark_version
+        self.namespace = namespace
+        self.driver_template = check_template("driver_template", driver_template)
+        self.executor_template = check_template("executor_template", executor_template)
+        self.max_driver_restarts = check_count("max_driver_restarts", max_driver_restarts)
+        self.retention_seconds = (
+            None if retention_seconds is None else check_count("retention_seconds", retention_seconds)
+        )
+        self.log_lines = check_count("log_lines", log_lines)
+        self.deferrable = deferrable
+        self.driver_manifest: str | None = None
+        self.executor_manifest: str | None = None
+        self.other_manifests: str | None = None
+        self._secrets = {}
+        if isinstance(conf, Mapping):
+            self._hide_secrets(keep=secret_conf.is_template)  # Airflow stores the DAG's own fields, too
+
+    def execute(self, context: Context) -> Any:
+        """
+        Submit the application and defer; the summary at once if it is already over or `deferrable` is False.
+
+        :raises AirflowFailException: for a configuration that cannot work; a retry would not help.
+        """
+        try:
+            hook, plan = self._plan(context)
+            submission = self._submit(hook, plan, context)
+        except (InvalidConfiguration, Invalid) as error:
+            raise AirflowFailException(str(error)) from error
+        if submission.outcome is not None:
+            return self._conclude(hook, submission.reference, submission.outcome, context)
+        return self._defer(submission.reference, context)
+
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any], manifests: Mapping[str, str] | None = None
+    ) -> Any:
+        """
+        The application's summary; raises what its verdict asks for.
+
+        :param manifests: what "Rendered Template" goes on showing; None: not known.
+        """
+        from airflow_spark_k8s.core.outcome import Outcome
+        from airflow_spark_k8s.core.spec import ApplicationReference
+
+        self._show(manifests or {})
+        hook = self._hook()
+        reference = ApplicationReference(**event["reference"])
+        if "outcome" in event:
+            return self._conclude(hook, reference, Outcome.from_dict(event["outcome"]), context)
+        self._remove(hook, reference.namespace, reference.ti_id)
+        raise SparkKubernetesError(
+            f"application {reference.application} was removed: its trigger failed to watch it: "
+            f"{event['error']}"
+        )
+
+    def on_kill(self) -> None:
+        """Remove what this process has submitted, with all that belongs to it."""
+        if self._worker is not None:
+            self._worker.cancel()
+        if self._submitting is not None:
+            self._remove(*self._submitting)
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Any,
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
+    ) -> None:
+        # Airflow stores the rendered fields right after this, for mapped tasks too.
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        if parent is self and isinstance(self.conf, Mapping):
+            try:
+                self._hide_secrets()
+            except InvalidConfiguration as error:
+                raise AirflowFailException(str(error)) from error
+
+    def _hide_secrets(self, keep: Callable[[str], bool] = lambda value: False) -> None:
+        conf = self._full_conf()
+        secrets = secret_conf.secrets_of(conf)
+        self._secrets = {name: value for name, value in secrets.items() if not keep(value)}
+        secret_conf.mask_in_logs(self._secrets)
+        self.conf = secret_conf.hidden(conf, self._secrets)
+
+    def _full_conf(self) -> dict[str, str]:
+        return secret_conf.revealed(secret_conf.plain_conf(self.conf), self._secrets)
+
+    def _plan(self, context: Context) -> tuple[SparkKubernetesHook, Plan]:
+        from airflow_spark_k8s.operators.plan import make_plan
+
+        hook = self._hook()
+        settings = hook.settings
+        secret_conf.mask_in_logs(secret_conf.secrets_of(settings.conf))
+        plan = make_plan(self._arguments(context), settings, dict(context))
+        self._show(plan.displayed())
+        return hook, plan
+
+    def _arguments(self, context: Context) -> Arguments:
+        from airflow_spark_k8s.operators.plan import Arguments
+
+        ti = context["ti"]
+        timeout = self.execution_timeout
+        return Arguments(
+            application=self.application,
+            application_args=texts("application_args", self.application_args, separator=None),
+            main_class=self.main_class or None,
+            name=self.name or None,
+            default_name=f"{ti.dag_id}.{ti.task_id}",
+            conf=self._full_conf(),
+            py_files=texts("py_files", self.py_files),
+            jars=texts("jars", self.jars),
+            files=texts("files", self.files),
+            packages=texts("packages", self.packages),
+            image=self.image or None,
+            spark_version=self.spark_version or None,
+            namespace=self.namespace or None,
+            driver_template=self.driver_template,
+            executor_template=self.executor_template,
+            max_driver_restarts=self.max_driver_restarts,
+            execution_timeout_seconds=None if timeout is None else timeout.total_seconds(),
+        )
+
+    def _submit(self, hook: SparkKubernetesHook, plan: Plan, context: Context) -> Submission:
+        from airflow_spark_k8s.operators.submission import submit_application
+        from airflow_spark_k8s.operators.worker_loop import WorkerLoop
+
+        self._worker = WorkerLoop()
+        self._submitting = (hook, plan.application.namespace, plan.identity.ti_id)
+        try:
+            return self._worker.run(
+                lambda: submit_application(
+                    hook,
+                    plan,
+                    log=self.log,
+                    deadline_epoch_seconds=self._deadline(context),
+                    to_the_end=not self.deferrable,
+                )
+            )
+        except CancelledError as error:
+            raise AirflowException(f"stopped while submitting {plan.identity.application}") from error
+
+    def _defer(self, reference: ApplicationReference, context: Context) -> NoReturn:
+        from airflow_spark_k8s.controller.clock import SystemClock
+        from airflow_spark_k8s.operators.configuration import minimum_trigger_seconds
+        from airflow_spark_k8s.triggers.spark_kubernetes_job import SparkKubernetesJobTrigger
+
+        deadline = self._deadline(context)
+        timeout = None
+        if deadline is not None:
+            timeout = timedelta(seconds=max(0.0, deadline - SystemClock().now())) + _BACKSTOP
+        self.defer(
+            trigger=SparkKubernetesJobTrigger(
+                conn_id=self.conn_id,
+                reference=asdict(reference),
+                deadline_epoch_seconds=deadline,
+                hold_seconds=minimum_trigger_seconds(),
+            ),
+            method_name="execute_complete",
+            kwargs={"manifests": {name: getattr(self, name) for name in MANIFEST_FIELDS}},
+            timeout=timeout,
+        )
+
+    def _conclude(
+        self,
+        hook: SparkKubernetesHook,
+        reference: ApplicationReference,
+        outcome: Outcome,
+        context: Context,
+    ) -> dict[str, Any]:
+        from airflow_spark_k8s.operators.conclusion import conclude
+        from airflow_spark_k8s.operators.configuration import retention_seconds
+        from airflow_spark_k8s.operators.summary import summary_lines
+
+        keep = retention_seconds() if self.retention_seconds is None else self.retention_seconds
+
+        async def concluded(cluster: Cluster) -> None:
+            await conclude(
+                cluster, reference, outcome, log_lines=self.log_lines, retention_seconds=keep, log=self.log
+            )
+
+        self._with_cluster(hook, concluded)
+        for line in summary_lines(outcome):
+            self.log.info("%s", line)
+        summary = outcome.as_dict()
+        error = outcome.error()
+        if error is None:
+            return summary
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="return_value", value=summary)
+        if isinstance(error, DriverTookOver | SparkVersionMismatch):
+            # Found out late, but a mistake in the configuration: the next try would end the same way.
+            raise AirflowFailException(str(error)) from error
+        raise error
+
+    def _hook(self) -> SparkKubernetesHook:
+        from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
+
+        return SparkKubernetesHook(self.conn_id)
+
+    def _deadline(self, context: Context) -> float | None:
+        """Seconds since the epoch at which the task's time is up; None: never."""
+        start = context["ti"].start_date
+        if self.execution_timeout is None or start is None:
+            return None
+        return start.timestamp() + self.execution_timeout.total_seconds()
+
+    def _show(self, manifests: Mapping[str, str | None]) -> None:
+        for name in MANIFEST_FIELDS:
+            setattr(self, name, manifests.get(name))
+
+    def _remove(self, hook: SparkKubernetesHook, namespace: str, ti_id: str) -> None:
+        from airflow_spark_k8s.triggers.removal import remove_applications
+
+        async def removed(cluster: Cluster) -> None:
+            async with asyncio.timeout(_KILL_SECONDS):
+                for job in await remove_applications(cluster, namespace, ti_id):
+                    self.log.info("Removed Job %s in namespace %s", job, namespace)
+
+        self._with_cluster(hook, removed)
+
+    def _with_cluster(self, hook: SparkKubernetesHook, use: Callable[[Cluster], Awaitable[None]]) -> None:
+        """Run `use` on the cluster; what goes wrong is logged, since it must not change a verdict."""
+        from airflow_spark_k8s.operators.worker_loop import WorkerLoop
+
+        async def used() -> None:
+            cluster = await hook.cluster()
+            try:
+                await use(cluster)
+            finally:
+                await cluster.close()
+
+        try:
+            _ = hook.settings  # asked for here: Airflow's channel to the supervisor belongs to this thread
+            WorkerLoop().run(used)
+        except (SparkKubernetesError, AirflowException, TimeoutError, CancelledError) as error:
+            self.log.warning("The cluster of connection %s: %s", self.conn_id, error or type(error).__name__)

@@ -1,0 +1,84 @@
+"""The first step on a worker: everything up to the deferral."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_spark_k8s.core.job_state import job_state
+from airflow_spark_k8s.exceptions import ClusterError
+from airflow_spark_k8s.kube.paths import object_path
+
+if TYPE_CHECKING:
+    from airflow_spark_k8s.core.outcome import Outcome
+    from airflow_spark_k8s.core.spec import ApplicationReference
+    from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
+    from airflow_spark_k8s.kube.cluster import Cluster
+    from airflow_spark_k8s.operators.conclusion import Log
+    from airflow_spark_k8s.operators.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What was submitted, and its end if that is known already."""
+
+    reference: ApplicationReference
+    outcome: Outcome | None  # None: somebody has to watch it
+
+
+async def submit_application(
+    hook: SparkKubernetesHook,
+    plan: Plan,
+    *,
+    log: Log,
+    deadline_epoch_seconds: float | None,
+    to_the_end: bool,
+) -> Submission:
+    """
+    Submit the application, or find it submitted.
+
+    :param deadline_epoch_seconds: when the application is stopped; None: never.
+    :param to_the_end: watch it here until it has ended; else only one that has ended by now gets an outcome.
+    :raises ClusterError: if the API server cannot be reached or refuses.
+    """
+    from airflow_spark_k8s.controller.clock import SystemClock
+    from airflow_spark_k8s.controller.loop import run
+    from airflow_spark_k8s.kube.preflight import preflight
+    from airflow_spark_k8s.kube.submit import CREATED, submit
+
+    clock = SystemClock()
+    cluster = await hook.cluster()
+    try:
+        for warning in await preflight(cluster, plan.manifests):
+            log.warning("%s", warning)
+        submitted = await submit(cluster, plan.manifests, plan.identity, sleep=clock.sleep)
+        reference = submitted.reference
+        log.info(
+            "Application %s is %s: Job %s in namespace %s, uid %s",
+            reference.application,
+            submitted.how,
+            reference.job_name,
+            reference.namespace,
+            reference.job_uid,
+        )
+        found = submitted.how != CREATED
+        if not to_the_end and not (found and await _has_ended(cluster, reference)):
+            return Submission(reference, None)
+        outcome = await run(
+            cluster,
+            reference,
+            clock=clock,
+            report=lambda line: log.info("%s", line),
+            deadline_epoch_seconds=deadline_epoch_seconds,
+        )
+        return Submission(reference, outcome)
+    finally:
+        await cluster.close()
+
+
+async def _has_ended(cluster: Cluster, reference: ApplicationReference) -> bool:
+    path = object_path("Job", reference.namespace, reference.job_name)
+    try:
+        return job_state(await cluster.request("GET", path)).finished
+    except ClusterError:
+        return False  # whoever watches it finds out

@@ -1,0 +1,1 @@
+"""Pod and Job templates: pure functions from an application to manifests."""

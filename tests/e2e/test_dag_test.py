@@ -1,0 +1,147 @@
+"""`dag.test()`: what a DAG author runs in a debugger, with real Airflow, real Spark and no daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_spark_k8s.kube.client import ApiServer
+from airflow_spark_k8s.kube.config import ClusterSettings
+from airflow_spark_k8s.kube.paths import collection_path
+from airflow_spark_k8s.local.pytest_plugin import SparkCluster
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "example_dags"
+OWNED = "airflow-spark-k8s/application"
+
+Runs = list[dict[str, Any]]
+RunDag = Callable[..., Runs]
+
+
+def connection(**extra: Any) -> str:
+    return json.dumps({"conn_type": "spark_kubernetes", "extra": extra})
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, spark_cluster: SparkCluster) -> dict[str, str]:
+    """Environment of an Airflow with an empty database and a connection to the cluster."""
+    home = tmp_path_factory.mktemp("airflow")
+    extra = spark_cluster.connection_extra()
+    nowhere = {"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}]}
+    nowhere |= {"users": [{"name": "u", "user": {"token": "t"}}], "current-context": "x"}
+    nowhere |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__SPARK_KUBERNETES__MINIMUM_TRIGGER_SECONDS": "0",
+        "AIRFLOW__SPARK_KUBERNETES__DEPLOYMENT_ID": "dag-test",
+        "AIRFLOW_CONN_SPARK_KUBERNETES_DEFAULT": connection(**extra),
+        "AIRFLOW_CONN_NO_IMAGE": connection(**{k: v for k, v in extra.items() if k != "image"}),
+        "AIRFLOW_CONN_UNREACHABLE": connection(kube_config=nowhere, image="apache/spark:4.3.0"),
+        "AIRFLOW_CONN_MALFORMED": connection(kube_config="- no\n- kubeconfig\n"),
+    }
+    airflow = [sys.executable, "-m", "airflow", "db", "migrate"]
+    done = subprocess.run(airflow, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return environment
+
+
+@pytest.fixture
+def run_dag(environment: dict[str, str], tmp_path: Path) -> RunDag:
+    """Runs a DAG file's DAG some times in one process and returns what became of it."""
+
+    def run(dag_file: Path, dag_id: str, times: int = 1, **more: str) -> Runs:
+        result = tmp_path / "result.json"
+        env = {**environment, "AIRFLOW__CORE__DAGS_FOLDER": str(dag_file.parent), **more}
+        argv = [sys.executable, str(HERE / "run_dag.py"), str(dag_file), dag_id, str(times), str(result)]
+        with (tmp_path / "log").open("w") as log:
+            done = subprocess.run(argv, env=env, stdout=log, stderr=log, check=False, timeout=500)
+        output = (tmp_path / "log").read_text()
+        assert done.returncode == 0, output[-4000:]
+        runs: Runs = json.loads(result.read_text())
+        runs[0]["log"] = output
+        return runs
+
+    return run
+
+
+def objects(cluster: SparkCluster, kind: str, selector: str = OWNED) -> list[dict[str, Any]]:
+    async def listed() -> list[dict[str, Any]]:
+        settings = ClusterSettings(
+            kube_config_path=str(cluster.kubeconfig_path), cluster_context=cluster.context
+        )
+        async with await ApiServer.open(settings) as api:
+            path = collection_path(kind, cluster.namespace)
+            answer = await api.request("GET", path, params={"labelSelector": selector})
+            return list(answer["items"])
+
+    return asyncio.run(listed())
+
+
+@pytest.mark.spark
+def test_the_example_runs_twice_in_one_process(run_dag: RunDag) -> None:
+    runs = run_dag(EXAMPLES / "spark_pi.py", "spark_pi", times=2)
+    assert [run["state"] for run in runs] == ["success", "success"]
+    log = runs[0]["log"]
+    assert log.count("Pi is roughly 3.1") == 2
+    for run in runs:
+        summary = run["tasks"]["pi"]["xcom"]
+        assert summary["verdict"] == "succeeded"
+        assert summary["exit_code"] == 0
+        assert len(summary["executors"]) == 3
+    assert len({run["tasks"]["pi"]["xcom"]["application"] for run in runs}) == 2
+
+
+@pytest.mark.spark
+def test_a_failing_application_fails_the_task_with_its_exit_code(run_dag: RunDag) -> None:
+    (run,) = run_dag(HERE / "dags" / "faults.py", "fails")
+    assert run["state"] == "failed"
+    assert run["errors"]["count"]["type"] == "DriverFailed"
+    assert run["tasks"]["count"]["xcom"]["exit_code"] == 3
+    assert "counted to" in run["log"]
+
+
+def test_mistakes_are_refused_one_by_one_and_create_nothing(
+    run_dag: RunDag, spark_cluster: SparkCluster
+) -> None:
+    before = {kind: len(objects(spark_cluster, kind)) for kind in ("Job", "Pod", "Secret", "ConfigMap")}
+    (run,) = run_dag(HERE / "dags" / "refused.py", "refused")
+    assert run["state"] == "failed"
+    expected = {
+        "unknown_connection": "nobody",
+        "unreachable_server": "127.0.0.1:1",
+        "malformed_kubeconfig": "kube_config",
+        "missing_file": "jobs/missing.py",
+        "no_image": "image",
+        "unknown_version": "spark_version",
+        "unparsable_memory": "spark.executor.memory",
+        "no_executors": "spark.executor.instances",
+        "illegal_label": "spark.kubernetes.driver.label.team",
+        "no_ui": "spark.ui.enabled",
+        "contradiction": "spark.kubernetes.container.image",
+        "volumes": "spark.kubernetes.driver.volumes.emptyDir.a.mount.path",
+        "undefined_name": "nobody",
+        "no_pod": "kind",
+        "wrong_field": "contaners",
+    }
+    assert set(run["errors"]) == set(expected)
+    messages = {task: run["errors"][task]["message"] for task in expected}
+    assert {task: word for task, word in expected.items() if word not in messages[task]} == {}, messages
+    retry_may_help = {
+        task for task, error in run["errors"].items() if error["type"] != "AirflowFailException"
+    }
+    assert retry_may_help == {"unreachable_server"}
+    after = {kind: len(objects(spark_cluster, kind)) for kind in before}
+    assert after == before

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fake_api import Answers
+
+from airflow_spark_k8s.exceptions import (
+    ClusterError,
+    ClusterUnreachable,
+    Forbidden,
+    NotFound,
+    ServerError,
+    TooManyRequests,
+)
+from airflow_spark_k8s.kube.spark_rest import (
+    Answered,
+    JobProgress,
+    NotYet,
+    SparkApplicationInfo,
+    SparkExecutor,
+    SparkRest,
+    TaskProgress,
+    Unknown,
+)
+
+APPLICATION = {
+    "id": "pi-r0-abcde",
+    "name": "pi",
+    "attempts": [{"appSparkVersion": "4.3.0", "completed": False, "endTime": "1969-12-31T23:59:59.999GMT"}],
+}
+EXECUTORS = [
+    {"id": "driver", "isActive": True, "hostPort": "10.0.0.1:7079", "totalCores": 0},
+    {
+        "id": "1",
+        "hostPort": "10.0.0.2:40001",
+        "isActive": True,
+        "totalCores": 2,
+        "activeTasks": 1,
+        "completedTasks": 7,
+        "failedTasks": 1,
+        "rddBlocks": 3,
+        "resourceProfileId": 0,
+        "addTime": "2026-11-23T05:00:00.000GMT",
+    },
+    {"id": "2", "isActive": False, "hostPort": "10.0.0.3:1", "removeReason": "Executor heartbeat timed out"},
+]
+STAGES = [
+    {
+        "status": "ACTIVE",
+        "numTasks": 100,
+        "numActiveTasks": 4,
+        "numCompletedIndices": 30,
+        "numCompleteTasks": 33,
+    },
+    {"status": "PENDING", "numTasks": 50, "numActiveTasks": 0, "numCompletedIndices": 0},
+    {
+        "status": "COMPLETE",
+        "numTasks": 10,
+        "numActiveTasks": 0,
+        "numCompletedIndices": 10,
+        "numFailedTasks": 2,
+    },
+    {"status": "FAILED", "numTasks": 70, "numActiveTasks": 0, "numCompletedIndices": 5, "numFailedTasks": 1},
+    {"status": "SKIPPED", "numTasks": 999, "numActiveTasks": 0, "numCompletedIndices": 0},
+]
+JOBS = [
+    {"status": "RUNNING", "numTasks": 60, "numSkippedTasks": 10, "numCompletedIndices": 20},
+    {"status": "SUCCEEDED", "numTasks": 5, "numCompletedIndices": 5},
+    {"status": "FAILED", "numTasks": 1, "numCompletedIndices": 0},
+]
+
+
+def rest(answers: dict[str, Any]) -> tuple[SparkRest, Answers]:
+    cluster = Answers(answers)
+    return SparkRest(cluster, "spark", "pi-r0-abcde", "pi-r0-abcde"), cluster  # type: ignore[arg-type]
+
+
+async def test_the_driver_is_asked_through_the_pod_proxy() -> None:
+    spark, cluster = rest({"/applications/pi-r0-abcde": APPLICATION})
+    assert await spark.application() == Answered(SparkApplicationInfo("pi-r0-abcde", "pi", "4.3.0", False))
+    assert cluster.asked == [
+        "/api/v1/namespaces/spark/pods/pi-r0-abcde:4040/proxy/api/v1/applications/pi-r0-abcde"
+    ]
+
+
+async def test_executors_are_told_without_the_driver() -> None:
+    spark, _ = rest({"/applications/pi-r0-abcde/allexecutors": EXECUTORS})
+    assert await spark.executors() == Answered(
+        (
+            SparkExecutor("1", True, "10.0.0.2:40001", 2, 1, 7, 1, 3, 0, "2026-11-23T05:00:00.000GMT", None),
+            SparkExecutor("2", False, "10.0.0.3:1", 0, 0, 0, 0, 0, 0, None, "Executor heartbeat timed out"),
+        )
+    )
+
+
+async def test_tasks_are_summed_by_partition_without_skipped_stages_and_what_failed_ones_left() -> None:
+    spark, _ = rest({"/applications/pi-r0-abcde/stages": STAGES})
+    assert await spark.tasks() == Answered(TaskProgress(1, 1, 165, 45, 4, 3))
+
+
+async def test_jobs_are_counted_by_state() -> None:
+    spark, _ = rest({"/applications/pi-r0-abcde/jobs": JOBS})
+    assert await spark.jobs() == Answered(JobProgress(1, 1, 1, 56, 25))
+
+
+async def test_the_environment_is_the_spark_properties() -> None:
+    body = {"sparkProperties": [["spark.master", "k8s://https://x:443"], ["spark.executor.instances", "0"]]}
+    spark, _ = rest({"/applications/pi-r0-abcde/environment": body})
+    assert await spark.environment() == Answered(
+        {"spark.master": "k8s://https://x:443", "spark.executor.instances": "0"}
+    )
+
+
+async def test_the_version_is_told() -> None:
+    spark, _ = rest({"/version": {"spark": "4.3.0"}})
+    assert await spark.version() == Answered("4.3.0")
+
+
+REFUSED = ServerError("error trying to reach service: dial tcp 10.0.0.1:4040: connect: connection refused")
+NO_ROUTE = ServerError("error trying to reach service: dial tcp 10.0.0.1:4040: connect: no route to host")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "lasting"),
+    [
+        pytest.param(REFUSED, NotYet, None, id="nobody listens: not yet"),
+        pytest.param(NotFound("no such app"), NotYet, None, id="the application is not there: not yet"),
+        pytest.param(ServerError("error trying to reach service: EOF"), NotYet, None, id="hung up: not yet"),
+        pytest.param(Forbidden("cannot get pods/proxy"), Unknown, True, id="no right: unknown for good"),
+        pytest.param(NO_ROUTE, Unknown, False, id="the pod network is out of reach: unknown"),
+        pytest.param(ClusterUnreachable("timed out"), Unknown, False, id="no answer in time: unknown"),
+        pytest.param(TooManyRequests("slow down"), Unknown, False, id="throttled: unknown"),
+    ],
+)
+async def test_without_an_answer(
+    error: ClusterError, expected: type[NotYet | Unknown], lasting: bool | None
+) -> None:
+    spark, _ = rest({"/version": error})
+    answer = await spark.version()
+    assert type(answer) is expected
+    assert getattr(answer, "lasting", None) is lasting
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("<html>Spark is starting up. Please wait a while until it's ready.</html>", id="a page"),
+        pytest.param("{}", id="other JSON"),
+        pytest.param("[]", id="a list"),
+    ],
+)
+async def test_a_page_that_asks_for_patience_is_no_answer_yet(body: str) -> None:
+    spark, _ = rest({"/applications/pi-r0-abcde": body})
+    assert isinstance(await spark.application(), NotYet)
