@@ -41,6 +41,15 @@ class CreateExecutor:
 
 
 @dataclass(frozen=True, slots=True)
+class FindExecutor:
+    """Ask the API server itself whether the pod of an id is there; a watch may be late."""
+
+    executor_id: int
+    driver_name: str
+    driver_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePod:
     """Delete one pod, if it is still this one; that it is gone is success."""
 
@@ -88,7 +97,15 @@ class ShowDriverLog:
 
 
 Action = (
-    Note | MarkDriver | CreateExecutor | DeletePod | RecordDrivers | RecordOutcome | DeleteJob | ShowDriverLog
+    Note
+    | MarkDriver
+    | CreateExecutor
+    | FindExecutor
+    | DeletePod
+    | RecordDrivers
+    | RecordOutcome
+    | DeleteJob
+    | ShowDriverLog
 )
 
 
@@ -96,8 +113,10 @@ class Trouble(StrEnum):
     """What a call met, as far as it matters for the next attempt."""
 
     NONE = "none"
-    CONFLICT = "conflict"  # what was seen is out of date
-    REFUSED = "refused"  # the server said no; it may say yes later
+    ABSENT = "absent"  # what was looked for is not there
+    CONFLICT = "conflict"  # what was seen is out of date; nothing was done
+    REFUSED = "refused"  # the server said no, and may say yes later; nothing was done
+    UNCERTAIN = "uncertain"  # no answer: it may have been done
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,11 @@ class State:
     holder: str  # its name on the id marks, unique among controllers
     claims: int = 0  # writes of id marks planned so far
     claim: Claim | None = None  # the last one that went through
-    driver_uid: str = ""  # whose executors the next two are
+    driver_uid: str = ""  # whose executors the next five are
+    free: frozenset[int] = frozenset()  # ids that it has reserved and that certainly have no pod yet
     requested: Mapping[int, float] = field(default_factory=dict)  # created but not seen yet -> when
+    looked: Mapping[int, float] = field(default_factory=dict)  # not seen, so asked for by name -> when
+    absent: frozenset[int] = frozenset()  # ids that will never have a pod, or not any more
     last: Mapping[int, ExecutorPod] = field(default_factory=dict)  # every executor seen, as it was seen last
     since: Mapping[Key, float] = field(default_factory=dict)  # conditions that hold -> first noticed
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)  # kind of call -> waiting after failures
@@ -105,10 +108,11 @@ class Scene:
         return -1.0 if deadline is None else self.now - deadline
 
 
-CREATE, MARK, DELETE, JOB, SHOW = "create", "mark", "delete", "job", "show"
+CREATE, FIND, MARK, DELETE, JOB, SHOW = "create", "find", "mark", "delete", "job", "show"
 
 _KINDS: tuple[tuple[type[Action], str], ...] = (
     (CreateExecutor, CREATE),
+    (FindExecutor, FIND),
     (MarkDriver, MARK),
     (DeletePod, DELETE),
     (RecordDrivers, JOB),
@@ -125,19 +129,51 @@ def absorb(state: State, results: tuple[Result, ...], *, sent_at: float, now: fl
     `sent_at` is a moment before the first call was made, `now` one after the last; `jitter` is in [0, 1).
     """
     for result in results:
-        if result.trouble is Trouble.NONE:
-            state = _after_success(state, result.action, sent_at)
+        state = _after(state, result, sent_at)
     return _with_backoffs(state, results, now, jitter)
 
 
-def _after_success(state: State, action: Action, sent_at: float) -> State:
-    if isinstance(action, CreateExecutor) and action.driver_uid == state.driver_uid:
-        return replace(state, requested={**state.requested, action.executor_id: sent_at})
-    if isinstance(action, MarkDriver) and action.marks is not None:
-        return replace(state, claim=Claim(action.driver_uid, action.marks.holder, sent_at))
-    if isinstance(action, DeletePod):
-        return replace(state, deleted={**state.deleted, action.uid: sent_at})
+def _after(state: State, result: Result, sent_at: float) -> State:
+    action, done = result.action, result.trouble is Trouble.NONE
+    match action:
+        case CreateExecutor(driver_uid=uid) if uid == state.driver_uid:
+            return _after_creation(state, action.executor_id, result.trouble, sent_at)
+        case FindExecutor(driver_uid=uid) if uid == state.driver_uid:
+            return _after_search(state, action.executor_id, result.trouble, sent_at)
+        case MarkDriver(marks=IdMarks(), driver_uid=uid) if done and uid == state.driver_uid:
+            return _after_marks(state, action, sent_at)
+        case DeletePod() if done:
+            return replace(state, deleted={**state.deleted, action.uid: sent_at})
     return state
+
+
+def _after_creation(state: State, number: int, trouble: Trouble, sent_at: float) -> State:
+    """A pod that was certainly not created may be tried again; one that may have been has to be looked for."""
+    if trouble in (Trouble.CONFLICT, Trouble.REFUSED):
+        return state
+    state = replace(state, free=state.free - {number})
+    if trouble is Trouble.NONE:
+        return replace(state, requested={**state.requested, number: sent_at})
+    return state
+
+
+def _after_search(state: State, number: int, trouble: Trouble, sent_at: float) -> State:
+    state = replace(state, looked={**state.looked, number: sent_at})
+    if trouble is Trouble.ABSENT:
+        return replace(state, absent=state.absent | {number})
+    if trouble is Trouble.NONE:
+        return replace(state, requested={number: sent_at, **state.requested})
+    return state
+
+
+def _after_marks(state: State, action: MarkDriver, sent_at: float) -> State:
+    marks = action.marks
+    if marks is None:
+        return state
+    reserved = frozenset(marks.unsettled()) - state.requested.keys() - state.absent
+    fresh = reserved if marks.settled >= action.reserved_before else frozenset()
+    claim = Claim(action.driver_uid, marks.holder, sent_at)
+    return replace(state, claim=claim, free=(state.free & reserved) | fresh)
 
 
 def _with_backoffs(state: State, results: tuple[Result, ...], now: float, jitter: float) -> State:

@@ -1,4 +1,4 @@
-"""The client for a real API server."""
+"""The client for a real API server; heavy to import, so hooks do it when they need it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
+import aiohttp
+from yarl import URL
+
 from airflow_spark_k8s.exceptions import ClusterUnreachable
 from airflow_spark_k8s.kube.cluster import JSON, SILENT
 from airflow_spark_k8s.kube.config import ClusterSettings
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     import aiohttp
-    from yarl import URL
-
 CONNECT_SECONDS = 15.0
 MAX_CONNECTIONS = 100
 USER_AGENT = "airflow-spark-k8s"
@@ -106,8 +107,6 @@ class ApiServer:
         self, path: str, *, params: Mapping[str, str], timeout_seconds: float
     ) -> AsyncGenerator[JSON, None]:
         """Events of a watch, as sent, until the server ends it or is silent for `timeout_seconds`."""
-        import aiohttp
-
         call = _Call("GET", path, params)
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=timeout_seconds)
         with self._translated(call):
@@ -127,8 +126,6 @@ class ApiServer:
         await self._credentials.close()
 
     async def _answer(self, call: _Call, timeout_seconds: float) -> bytes:
-        import aiohttp
-
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS)
         with self._translated(call):
             async with asyncio.timeout(timeout_seconds), self._response(call, limits) as response:
@@ -171,8 +168,6 @@ class ApiServer:
         )
 
     def _open_session(self) -> aiohttp.ClientSession:
-        import aiohttp
-
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=MAX_CONNECTIONS, socket_factory=_kept_alive if self._tcp_keepalive else None
@@ -189,8 +184,6 @@ class ApiServer:
     @contextmanager
     def _translated(self, call: _Call) -> Iterator[None]:
         """What network and TLS raise becomes ClusterUnreachable."""
-        import aiohttp
-
         try:
             yield
         except (aiohttp.ClientError, OSError) as error:
@@ -222,8 +215,6 @@ class _Call:
 
 
 async def _chunks(response: aiohttp.ClientResponse, call: _Call, host: str) -> AsyncGenerator[bytes, None]:
-    import aiohttp
-
     while True:
         try:
             chunk = await response.content.readany()
@@ -235,8 +226,6 @@ async def _chunks(response: aiohttp.ClientResponse, call: _Call, host: str) -> A
 
 
 def _url(endpoint: Endpoint, call: _Call) -> URL:
-    from yarl import URL
-
     query = f"?{urlencode(call.params)}" if call.params else ""
     return URL(f"{endpoint.host}{call.path}{query}", encoded=True)
 

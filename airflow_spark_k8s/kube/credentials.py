@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubernetes_asyncio.client import Configuration
+from kubernetes_asyncio.config import ConfigException
+from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
+
 from airflow_spark_k8s.exceptions import InvalidConfiguration, Unauthorized
-from airflow_spark_k8s.kube import exec_plugin
 from airflow_spark_k8s.kube.config import (
     ClusterSettings,
-    KubeContext,
     context_of,
-    kubeconfig_paths,
     namespace_of,
     read_kubeconfig,
     runs_in_cluster,
 )
+from airflow_spark_k8s.kube.loader import forget_vanished_files, kubeconfig_loader
 
 REFRESH_SECONDS = 60.0
 """How long credentials are used before their source is asked again: tokens change and expire."""
@@ -142,8 +143,6 @@ def _retrieve(task: asyncio.Task[None]) -> None:
 
 
 async def _load(settings: ClusterSettings) -> tuple[_Source, Endpoint]:
-    from kubernetes_asyncio.client import Configuration
-
     configuration = Configuration()
     if await asyncio.to_thread(runs_in_cluster, settings):
         refresh = _in_cluster(settings.service_account_folder, configuration)
@@ -156,9 +155,6 @@ async def _load(settings: ClusterSettings) -> tuple[_Source, Endpoint]:
 
 
 def _in_cluster(folder: Path, configuration: Any) -> Callable[[], Awaitable[None]]:
-    from kubernetes_asyncio.config import ConfigException
-    from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
-
     async def refresh() -> None:
         loader = InClusterConfigLoader(str(folder / "token"), str(folder / "ca.crt"), try_refresh_token=False)
         try:
@@ -175,14 +171,12 @@ def _in_cluster(folder: Path, configuration: Any) -> Callable[[], Awaitable[None
 
 
 async def _from_kubeconfig(settings: ClusterSettings, configuration: Any) -> Callable[[], Awaitable[None]]:
-    from kubernetes_asyncio.config import ConfigException
-
     kubeconfig = await asyncio.to_thread(read_kubeconfig, settings)
     context = context_of(kubeconfig, settings.cluster_context)
-    loader = await asyncio.to_thread(_loader, settings, context)
+    loader = await asyncio.to_thread(kubeconfig_loader, settings, context)
 
     async def refresh() -> None:
-        _forget_vanished_files()
+        forget_vanished_files()
         try:
             async with asyncio.timeout(IDENTITY_PROVIDER_SECONDS):
                 await loader.load_and_set(configuration)
@@ -196,68 +190,6 @@ async def _from_kubeconfig(settings: ClusterSettings, configuration: Any) -> Cal
             raise InvalidConfiguration("kubeconfig", context.name, f"cannot be used: {error}") from error
 
     return refresh
-
-
-def _loader(settings: ClusterSettings, context: KubeContext) -> Any:
-    from kubernetes_asyncio.config.kube_config import (
-        FileOrData,
-        KubeConfigLoader,
-        KubeConfigMerger,
-        _is_expired,
-    )
-
-    class Loader(KubeConfigLoader):
-        """The library's loader, with plug-ins that end when they are given up."""
-
-        plugin_status: Mapping[str, Any] | None = None
-
-        async def load_from_exec_plugin(self) -> bool:
-            if self.plugin_status is None or _is_old(self.plugin_status):
-                plugin = self._user["exec"]
-                self.plugin_status = await exec_plugin.credential(
-                    plugin.value, cluster=context.cluster, kubeconfig_path=plugin.path
-                )
-                self._use(self.plugin_status)
-            return True
-
-        def _use(self, status: Mapping[str, Any]) -> None:
-            if "token" in status:
-                self.token = f"Bearer {status['token']}"
-            else:
-                self.cert_file = _pem(status, "clientCertificateData")
-                self.key_file = _pem(status, "clientKeyData")
-
-    def _is_old(status: Mapping[str, Any]) -> bool:
-        return "expirationTimestamp" in status and _is_expired(status["expirationTimestamp"])
-
-    def _pem(status: Mapping[str, Any], key: str) -> str:
-        return str(FileOrData(status, None, data_key_name=key, base64_file_content=False).as_file())
-
-    if settings.kube_config is not None:
-        return Loader(settings.kube_config, active_context=context.name, config_base_path=None)
-    merger = KubeConfigMerger(kubeconfig_paths(settings))
-    # An identity provider may hand out a new refresh token each time: lost if it is not written back.
-    writable = all(os.access(path, os.W_OK) for path in merger.paths)
-    return Loader(
-        merger.config,
-        active_context=context.name,
-        config_base_path=None,
-        config_persister=(lambda _config: merger.save_changes()) if writable else None,
-    )
-
-
-def _forget_vanished_files() -> None:
-    """
-    Let the library write certificates to new files where the old ones are gone.
-
-    It keeps the names of its temporary files for the life of the process, and fails for ever once something
-    has cleaned the temporary folder.
-    """
-    from kubernetes_asyncio.config import kube_config
-
-    for content, name in list(kube_config._temp_files.items()):
-        if not os.path.isfile(name):
-            del kube_config._temp_files[content]
 
 
 def _endpoint(configuration: Any) -> Endpoint:

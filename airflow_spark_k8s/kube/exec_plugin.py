@@ -27,13 +27,13 @@ async def credential(
     timeout_seconds: float = PLUGIN_SECONDS,
 ) -> Mapping[str, Any]:
     """
-    The `status` of the ExecCredential that the plug-in prints: `token`, or `clientCertificateData` and its key.
+    The `status` of the ExecCredential that the plug-in prints: a `token`, or a client certificate and key.
 
     The program runs beside the event loop, without a terminal, and does not outlive this call.
 
     :param plugin: `exec` of a kubeconfig's user.
     :param cluster: the kubeconfig's cluster, for plug-ins that ask for it.
-    :param kubeconfig_path: a relative path to the program is relative to this file; None: to the working folder.
+    :param kubeconfig_path: a relative path to the program is relative to this file; None: to where we are.
     :raises Unauthorized: the program is missing, fails, hangs or prints something else.
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins

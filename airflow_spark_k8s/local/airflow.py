@@ -36,6 +36,14 @@ class AirflowDidNotStart(RuntimeError):
     """A component of the local Airflow ended or did not answer; carries the end of its log."""
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a task's log."""
+
+    text: str
+    logger: str = ""  # name of the Python logger; empty: not told
+
+
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nothing listens on at the moment."""
     with socket.socket() as sock:
@@ -176,11 +184,14 @@ class LocalAirflow:
         """One task instance as the REST API shows it."""
         return dict(self.api("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"))
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> Iterator[str]:
-        """Lines of a task's log, worker's and trigger's together, as the UI shows them."""
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> Iterator[LogLine]:
+        """Lines of a task's log, worker's and trigger's together, in the order the UI shows them."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         for entry in self.api("GET", path, params={"full_content": "true"})["content"]:
-            yield entry if isinstance(entry, str) else str(entry.get("event", ""))
+            if isinstance(entry, str):
+                yield LogLine(entry)
+            else:
+                yield LogLine(str(entry.get("event", "")), str(entry.get("logger") or ""))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Value of one XCom of a task."""

@@ -14,6 +14,7 @@ from airflow_spark_k8s.local.discovery import discover
 from airflow_spark_k8s.local.errors import ApiError, method_not_allowed, unknown_path
 from airflow_spark_k8s.local.exchange import Answer, Request, Response, User, failure
 from airflow_spark_k8s.local.kubelet_runtime import NodeRuntime
+from airflow_spark_k8s.local.openapi import describe_api
 from airflow_spark_k8s.local.resources import REVIEWS, SERVICE_ACCOUNTS
 from airflow_spark_k8s.local.routing import Target, parse_path
 from airflow_spark_k8s.local.store import Store
@@ -118,7 +119,9 @@ class Api:
 
     def _other(self, request: Request) -> Answer:
         self._authorize(request.user, Action(request.method.lower(), path=request.path))
-        found = discover(request) if request.method in ("GET", "HEAD") else None
+        found = None
+        if request.method in ("GET", "HEAD"):
+            found = discover(request) or describe_api(request)
         if found is None:
             raise unknown_path()
         return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
-from airflow_spark_k8s.local.errors import unauthorized
+from airflow_spark_k8s.local.errors import ApiError, unauthorized
 from airflow_spark_k8s.local.exchange import ADMIN, ANONYMOUS, User
 
 _TOKEN_BITS = 256
+_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 
 class Tokens:
@@ -40,6 +42,24 @@ class Tokens:
             raise unauthorized()
         return found
 
+    def acting_as(self, user: User, headers: Mapping[str, str]) -> User:
+        """
+        The user whom the Impersonate-User header names, or `user` if there is none.
+
+        `headers` have lower-case names. Raises ApiError 403 unless `user` is an administrator.
+        """
+        name = headers.get("impersonate-user")
+        if not name:
+            return user
+        if "system:masters" not in user.groups:
+            raise ApiError(
+                403, "Forbidden", f'users "{name}" is forbidden: User "{user.name}" cannot impersonate', {}
+            )
+        if name.startswith(_ACCOUNT_PREFIX) and name.count(":") == 3:
+            return service_account(*name.removeprefix(_ACCOUNT_PREFIX).split(":"))
+        groups = [each.strip() for each in headers.get("impersonate-group", "").split(",") if each.strip()]
+        return User(name, (*groups, "system:authenticated"))
+
     def _issue(self, user: User) -> str:
         token = f"{self._chance.getrandbits(_TOKEN_BITS):064x}"
         self._users[token] = user
@@ -49,4 +69,4 @@ class Tokens:
 def service_account(namespace: str, name: str) -> User:
     """The user behind a service account."""
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-    return User(f"system:serviceaccount:{namespace}:{name}", groups)
+    return User(f"{_ACCOUNT_PREFIX}{namespace}:{name}", groups)

@@ -40,7 +40,7 @@ class Certificates:
 
 
 def make_certificates(now: datetime, hosts: Sequence[str] = HOSTS) -> Certificates:
-    """A new authority and a server certificate for `hosts` (names and addresses), valid for a year from `now`."""
+    """A new authority and a server certificate for `hosts` (names, addresses), valid for a year."""
     authority_key, server_key = (
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),

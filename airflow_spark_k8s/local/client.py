@@ -38,7 +38,7 @@ class InProcessCluster:
         content_type: str = "application/json",
         timeout_seconds: float = 30.0,
     ) -> JSON:
-        """Answer of one call, decoded; `{}` if the body is empty. Raises what `kube.errors` makes of failures."""
+        """Answer of one call, decoded; `{}` if the body is empty. Raises what `kube.errors` makes of it."""
         encoded = b"" if body is None else json.dumps(body).encode()
         answer = await self._ask(method, path, params, encoded, {"content-type": content_type})
         text = answer.encoded()

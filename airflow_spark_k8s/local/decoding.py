@@ -1,8 +1,4 @@
-"""
-Bodies of requests: JSON (or YAML) to objects, with the API server's complaints about types and unknown fields.
-
-The schema is that of `kubernetes_asyncio`'s models; importing them takes a second, so it happens on first use.
-"""
+"""Bodies of requests: JSON (or YAML) to objects, with the API server's complaints about types and fields."""
 
 from __future__ import annotations
 
@@ -11,19 +7,19 @@ import binascii
 import json
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.errors import ApiError, bad_request, undecodable
 from airflow_spark_k8s.local.json_errors import describe
+from airflow_spark_k8s.local.protobuf import CONTENT_TYPE, decode_protobuf
 from airflow_spark_k8s.local.quantities import is_quantity
-from airflow_spark_k8s.local.resources import EVENTS, SECRETS, Resource
+from airflow_spark_k8s.local.resources import SECRETS, Resource
+from airflow_spark_k8s.local.schema import load_schema, model_of
 
 BODY_LIMIT_BYTES = 3 * 1024 * 1024
 _QUANTITIES = {"limits", "requests", "hard", "used", "capacity", "allocatable", "overhead"}
 _QUANTITY_RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-_MODELS = {EVENTS: "CoreV1Event"}
 _GO_TYPES = {"str": "string", "bool": "bool", "int": "int32", "float": "float64"}
 _LISTED = re.compile(r"list\[(.+)\]")
 _MAPPED = re.compile(r"dict\(str, (.+)\)")
@@ -60,6 +56,8 @@ def parse_body(body: bytes, content_type: str, expected: str) -> Any:
         import yaml
 
         return yaml.safe_load(body)
+    if kind == CONTENT_TYPE and (decoded := decode_protobuf(body)) is not None:
+        return decoded
     if kind not in ("", "application/json", "*/*", "text/plain", "application/x-www-form-urlencoded"):
         message = (
             "the body of the request was in an unknown format - accepted media types include: "
@@ -79,7 +77,7 @@ def decode(resource: Resource, value: Any) -> Decoded:
         raise undecodable(resource, f"json: cannot unmarshal {_json_type(value)} into Go value of type map")
     _check_kind(resource, value)
     walk = _Walk(resource)
-    known = walk.object(value, _MODELS.get(resource, f"V1{resource.kind}"), "")
+    known = walk.object(value, model_of(resource), "")
     known |= {"apiVersion": resource.api_version, "kind": resource.kind}
     known.setdefault("metadata", {})
     _check_base64(resource, known)
@@ -130,29 +128,13 @@ def _check_base64(resource: Resource, obj: Manifest) -> None:
             raise undecodable(resource, f"illegal base64 data at input byte {position}") from error
 
 
-@lru_cache(maxsize=512)
-def _schema(model: str) -> dict[str, str] | None:
-    """JSON field → type of a model; None if any JSON will do."""
-    from kubernetes_asyncio.client import models
-
-    found = getattr(models, model, None)
-    if found is None or not hasattr(found, "openapi_types"):
-        return None
-    return {found.attribute_map[name]: kind for name, kind in found.openapi_types.items()}
-
-
-def warm_up() -> None:
-    """Load the schema now rather than with the first request."""
-    _schema("V1Pod")
-
-
 @dataclass(slots=True)
 class _Walk:
     resource: Resource
     unknown: list[str] = field(default_factory=list)
 
     def object(self, value: Manifest, model: str, path: str) -> Manifest:
-        schema = _schema(model)
+        schema = load_schema().get(model)
         if schema is None:
             return value
         known: Manifest = {}
@@ -188,7 +170,12 @@ class _Walk:
     def _scalar(self, item: Any, kind: str, path: str, key: str, owner: str) -> Any:
         if key == "sizeLimit":
             return self._quantity(item)
-        types = {"str": str, "bool": bool, "int": int, "float": (int, float)}
+        types: dict[str, tuple[type, ...]] = {
+            "str": (str,),
+            "bool": (bool,),
+            "int": (int,),
+            "float": (int, float),
+        }
         if not isinstance(item, types[kind]) or (isinstance(item, bool) and kind != "bool"):
             self._refuse(item, _go_type(kind), path, owner)
         return item
@@ -204,8 +191,8 @@ class _Walk:
 
     def _refuse(self, item: Any, go_type: str, path: str, owner: str) -> None:
         where = re.sub(r"\[\d+\]", "", path)
-        why = f"json: cannot unmarshal {_json_type(item)} into Go struct field {owner}.{where} of type {go_type}"
-        raise undecodable(self.resource, why)
+        what = f"cannot unmarshal {_json_type(item)} into Go struct field {owner}.{where} of type {go_type}"
+        raise undecodable(self.resource, f"json: {what}")
 
 
 def _go_type(kind: str) -> str:

@@ -18,7 +18,7 @@ import airflow_spark_k8s
 from airflow_spark_k8s.exceptions import ClusterError
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.config import ClusterSettings
-from airflow_spark_k8s.local.airflow import AirflowDidNotStart, LocalAirflow
+from airflow_spark_k8s.local.airflow import AirflowDidNotStart, LocalAirflow, LogLine
 from airflow_spark_k8s.local.cluster import LocalCluster, LocalClusterDidNotStart
 from airflow_spark_k8s.local.demo_view import View, executor_table, look
 
@@ -46,7 +46,7 @@ def run_demo(*, keep: bool) -> int:
         with ExitStack() as stack:
             console.print("Starting the local cluster …")
             cluster = stack.enter_context(LocalCluster())
-            console.print(f"Starting Airflow (API server on {cluster.server} is up) …")
+            console.print(f"The cluster answers on {cluster.server}. Starting Airflow …", highlight=False)
             airflow = stack.enter_context(
                 LocalAirflow(example_dags(), cluster.kubeconfig_path, _connection_extra(cluster))
             )
@@ -77,21 +77,24 @@ class _Demo:
         self.console.print(f"Triggered {DAG_ID}, run {run_id}")
         state = asyncio.run(self._follow(run_id))
         lines = list(self.airflow.task_log(DAG_ID, run_id, TASK_ID))
-        result = next((line[line.index(RESULT) :] for line in lines if RESULT in line), None)
+        result = next((line.text[line.text.index(RESULT) :] for line in lines if RESULT in line.text), None)
         if state != "success" or result is None:
-            self.console.print("\n".join(lines[-40:]), markup=False, highlight=False)
+            self._print("\n".join(line.text for line in lines[-40:]))
             self.console.print(f"[bold red]The DAG run ended in state {state}.[/]")
             return 1
         self._show(run_id, lines, result)
         return 0
 
-    def _show(self, run_id: str, lines: list[str], result: str) -> None:
+    def _show(self, run_id: str, lines: list[LogLine], result: str) -> None:
         self.console.print("\nWhat the trigger did, from the task's log:")
         for line in lines:
-            if "executor" in line and "|" not in line:
-                self.console.print(f"  {line}", markup=False, highlight=False)
+            if "airflow_spark_k8s.triggers" in line.logger:
+                self._print(f"  {line.text}")
         self.console.print(executor_table(self.airflow.xcom(DAG_ID, run_id, TASK_ID)))
         self.console.print(f"[bold green]{result}[/]  ({time.monotonic() - self.started:.0f} s)")
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     async def _follow(self, run_id: str) -> str:
         api = await ApiServer.open(ClusterSettings(kube_config_path=str(self.cluster.kubeconfig_path)))
@@ -105,7 +108,7 @@ class _Demo:
                     live.update(view.panel(task, time.monotonic() - began), refresh=self.console.is_terminal)
                     if not self.console.is_terminal and view.line() != shown:
                         shown = view.line()
-                        self.console.print(shown, markup=False, highlight=False)
+                        self._print(shown)
                     state = await asyncio.to_thread(self.airflow.run_state, DAG_ID, run_id)
                     if state in ENDED or time.monotonic() - began > LIMIT_SECONDS:
                         return state

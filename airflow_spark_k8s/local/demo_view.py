@@ -78,13 +78,12 @@ async def look(cluster: Cluster, namespace: str, before: View) -> View:
 
 def executor_table(summary: Mapping[str, Any]) -> Table:
     """The executors of an application's summary, as the operator pushes it to XCom."""
-    table = Table(title="Executors")
-    for heading in ("id", "pod", "node", "cores", "tasks", "state", "exit code", "reason"):
+    table = Table(title=f"Executors of {summary['driver_pod']}", title_justify="left")
+    for heading in ("pod", "node", "cores", "tasks", "state", "exit code", "reason"):
         table.add_column(heading)
     for row in summary["executors"]:
         cells = (
-            row["executor_id"],
-            row["pod"],
+            f"…-exec-{row['executor_id']}",
             row["node"],
             row["cores"],
             row["completed_tasks"],

@@ -93,7 +93,7 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LogStream:
-    """A container's log that is followed; `open(write, ended)` starts it and gives a function that ends it."""
+    """A container's log that is followed; `open(write, ended)` starts it, its result ends it."""
 
     open: Callable[[Callable[[bytes], None], Callable[[], None]], Cancel]
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from airflow_spark_k8s.core.spec import Manifest
+from airflow_spark_k8s.local.api import Api
+from airflow_spark_k8s.local.client import InProcessCluster
 from airflow_spark_k8s.local.control_plane import ControlPlane
 from airflow_spark_k8s.local.disruption import EVICTED, disrupt
+from airflow_spark_k8s.local.exchange import ADMIN, User
 from airflow_spark_k8s.local.kubelet import Kubelet
 from airflow_spark_k8s.local.kubelet_context import KubeletTiming
 from airflow_spark_k8s.local.kubelet_node import NodeOffer
@@ -43,6 +46,7 @@ class PaperCluster:
         self.runtime = PaperRuntime(self.timers, self.wall_clock)
         self.control_plane = ControlPlane(self.store, self.timers)
         self.kubelets: dict[str, Kubelet] = {}
+        self.api = Api(self.store, nodes=self.kubelets)
         self._timing = timing
         for offer in nodes:
             self.add_node(offer)
@@ -60,11 +64,16 @@ class PaperCluster:
             self.runtime,
             self.wall_clock,
             self.chance,
+            token=self.api.tokens.for_service_account,
             timing=self._timing,
         )
         self.kubelets[offer.name] = kubelet
         kubelet.start()
         return kubelet
+
+    def client(self, user: User = ADMIN) -> InProcessCluster:
+        """The cluster as the rest of the package sees one; for asyncio code on a `VirtualTimeLoop`."""
+        return InProcessCluster(self.api, user)
 
     # time
 

@@ -1,4 +1,8 @@
-"""The row that `kubectl get pods` prints. Source: printPod of k8s.io/kubernetes/pkg/printers/internalversion."""
+"""
+The row that `kubectl get pods` prints.
+
+Source: printPod of k8s.io/kubernetes/pkg/printers/internalversion.
+"""
 
 from __future__ import annotations
 

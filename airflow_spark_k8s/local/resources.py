@@ -41,7 +41,7 @@ class Resource:
         return "status" in self.subresources
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
-        """Path of the object; of the collection if `name` is None, of all namespaces if `namespace` is None."""
+        """Path of the object; `name` None: of the collection, `namespace` None: of all namespaces."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         inside = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return f"{root}{inside}/{self.plural}" + (f"/{name}" if name else "")

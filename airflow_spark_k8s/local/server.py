@@ -14,7 +14,7 @@ from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.api import Api
 from airflow_spark_k8s.local.api_pods import refused
 from airflow_spark_k8s.local.certificates import Certificates
-from airflow_spark_k8s.local.decoding import BODY_LIMIT_BYTES, warm_up
+from airflow_spark_k8s.local.decoding import BODY_LIMIT_BYTES
 from airflow_spark_k8s.local.errors import ApiError
 from airflow_spark_k8s.local.exchange import TEXT_TYPE, LogStream, Proxy, Request, Response, Watch, failure
 
@@ -59,7 +59,6 @@ class HttpsServer:
 
     async def start(self) -> str:
         """The URL of the running server; raises OSError if the port is taken."""
-        await asyncio.to_thread(warm_up)
         server = web.Server(self._answer, handler_cancellation=True)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -116,8 +115,9 @@ class HttpsServer:
             body = await http.content.read(BODY_LIMIT_BYTES + 1)
             while not http.content.at_eof() and len(body) <= BODY_LIMIT_BYTES:
                 body += await http.content.read(BODY_LIMIT_BYTES)
+        headers = {name.lower(): ", ".join(http.headers.getall(name)) for name in http.headers}
+        user = self._api.tokens.acting_as(user, headers)
         query = {name: http.query.getall(name) for name in http.query}
-        headers = {name.lower(): value for name, value in http.headers.items()}
         return Request(http.method, http.path, query, headers, body, user)
 
     async def _pass_on(self, http: web.BaseRequest, request: Request, proxy: Proxy) -> web.StreamResponse:

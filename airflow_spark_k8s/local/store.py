@@ -1,10 +1,10 @@
 """
 The objects of the local cluster, their history and who is told of changes.
 
-Synchronous and without clock or chance of its own. `get` and `find` hand out copies that the caller may change;
-every other object handed out (`list`, `peek`, `iterate`, events, results of writes) is the stored one: read it,
-but copy it with `manifests.copy_manifest` before changing it. The store never changes an object in place, so
-those stay as they were.
+Synchronous and without clock or chance of its own. `get` and `find` hand out copies that the caller may
+change. Every other object handed out (`list`, `peek`, `iterate`, events, results of writes) is the stored one:
+read it, but copy it with `manifests.copy_manifest` before changing it. The store never changes an object in
+place, so those stay as they were.
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ class Store:
 
         `subresource` None keeps the stored status, "status" keeps the stored spec, anything else ("binding",
         "finalize") replaces everything. A set `metadata.resourceVersion` must be the stored one. A write that
-        changes nothing keeps the version and tells nobody. An object that is marked as deleted goes with its last
-        finalizer.
+        changes nothing keeps the version and tells nobody. An object that is marked as deleted goes with its
+        last finalizer.
 
         Raises ApiError: 404, 409, 422.
         """
@@ -227,8 +227,8 @@ class Store:
         """
         The object as a client's DELETE leaves it; `is_stored` tells whether it is still there, waiting.
 
-        `grace_seconds` None: what the pod says. `propagation` Background, Foreground, Orphan; None: the kind's
-        default. `uid` and `resource_version` are preconditions. Raises ApiError: 404, 409.
+        `grace_seconds` None: what the pod says. `propagation` Background, Foreground, Orphan; None: the
+        kind's default. `uid` and `resource_version` are preconditions. Raises ApiError: 404, 409.
         """
         old = self._require(resource, namespace, name)
         options = DeleteOptions(grace_seconds, propagation, uid, resource_version)
@@ -260,8 +260,8 @@ class Store:
         """
         A function that ends the subscription.
 
-        `callback` is called after each change. Changes that a callback makes are told after the present one has
-        been told to everybody: all subscribers see the same order.
+        `callback` is called after each change. Changes that a callback makes are told after the present one
+        has been told to everybody: all subscribers see the same order.
         """
         return self._log.subscribe(callback)
 
@@ -295,13 +295,13 @@ class Store:
             metadata["generation"] = 1
 
     def _furnish(self, namespace: str) -> None:
-        self.create(SERVICE_ACCOUNTS, {
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace},
-        })  # fmt: skip
-        self.create(CONFIG_MAPS, {
-            "apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": self.root_ca},
+        account = {"metadata": {"name": "default", "namespace": namespace}}
+        trust = {
             "metadata": {"name": "kube-root-ca.crt", "namespace": namespace},
-        })  # fmt: skip
+            "data": {"ca.crt": self.root_ca},
+        }
+        self.create(SERVICE_ACCOUNTS, account)
+        self.create(CONFIG_MAPS, trust)
 
     def _put(self, kind: EventType, resource: Resource, new: Manifest, old: Manifest | None) -> Manifest:
         self._stamp(new)
@@ -332,5 +332,6 @@ def _check_identity(resource: Resource, old: Manifest, new: Manifest) -> None:
     if version and version != recorded["resourceVersion"]:
         raise modified(resource, recorded["name"])
     if metadata.get("uid") and metadata["uid"] != recorded["uid"]:
-        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {recorded['uid']}"
+        uids = f"UID in precondition: {metadata['uid']}, UID in object meta: {recorded['uid']}"
+        why = f"Precondition failed: {uids}"
         raise conflict(resource, recorded["name"], why)

@@ -42,8 +42,8 @@ def table(
     """
     The objects as a `meta.k8s.io/v1` Table.
 
-    `include` is what each row carries of its object: None, Metadata or Object. Without `headed` the columns are left
-    out, as in all events of a watch but the first.
+    `include` is what each row carries of its object: None, Metadata or Object. Without `headed` the columns
+    are left out, as in all events of a watch but the first.
     """
     columns, cells = _TABLES.get(resource, ((_NAME, _AGE), _plain))
     return {

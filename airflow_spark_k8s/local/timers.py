@@ -7,6 +7,7 @@ import heapq
 import itertools
 import selectors
 from collections.abc import Callable
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -119,6 +120,20 @@ class _JumpingSelector(selectors.SelectSelector):
         return ready
 
 
+class _OrderedTimer(asyncio.TimerHandle):
+    """Among timers of one moment the one made first comes first; asyncio leaves their order to the heap."""
+
+    __slots__ = ("_order",)
+    _count = itertools.count()
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._order = next(self._count)
+
+    def __lt__(self, other: Any) -> bool:
+        return (self.when(), self._order) < (other.when(), other._order)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """
     An asyncio loop whose time jumps to the next timer as soon as nothing is left to do.
@@ -138,6 +153,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def wall_clock(self) -> datetime:
         """Virtual date and time, beginning at `EPOCH`."""
         return EPOCH + timedelta(seconds=self._virtual_now)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Handle of a call to be made at `when`; calls that fall due together keep their order."""
+        timer = _OrderedTimer(when, callback, args, self, context)
+        # What asyncio's own call_at does, which offers no way to choose the class of the handle.
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     def _jump(self, timeout: float | None) -> None:
         if timeout is None:

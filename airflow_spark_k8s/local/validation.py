@@ -41,7 +41,7 @@ _NAME_RULES: dict[Resource, Callable[[str], Iterator[str]]] = {
 
 
 def validate_new(resource: Resource, obj: Manifest) -> None:
-    """Return if the object, already defaulted, is valid; raises ApiError 422 with a cause for every wrong field."""
+    """Return if the object, already defaulted, is valid; raises ApiError 422 with a cause per wrong field."""
     raise_if_any(resource, obj, [*metadata_causes(resource, obj), *content_causes(resource, obj)])
 
 

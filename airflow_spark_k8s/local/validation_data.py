@@ -1,4 +1,8 @@
-"""ConfigMaps and Secrets: keys and size. Source: ValidateConfigMap and ValidateSecret of k8s.io/kubernetes/pkg/apis/core."""
+"""
+ConfigMaps and Secrets: keys and size.
+
+Source: ValidateConfigMap and ValidateSecret of k8s.io/kubernetes/pkg/apis/core/validation.
+"""
 
 from __future__ import annotations
 

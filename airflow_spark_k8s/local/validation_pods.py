@@ -82,8 +82,8 @@ def _toleration(toleration: Manifest, field: str) -> Iterator[Cause]:
     if operator not in ("Equal", "Exists"):
         yield unsupported(f"{field}.operator", operator, ("Equal", "Exists"))
     if not toleration.get("key") and operator != "Exists":
-        yield invalid_value(f"{field}.operator", operator, "operator must be Exists when `key` is empty, which means "
-                            '"match all values and all keys"')  # fmt: skip
+        why = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+        yield invalid_value(f"{field}.operator", operator, why)
     if operator == "Exists" and toleration.get("value"):
         yield invalid_value(
             f"{field}.operator", toleration["value"], "value must be empty when `operator` is 'Exists'"

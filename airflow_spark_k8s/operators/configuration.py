@@ -42,6 +42,11 @@ def minimum_trigger_seconds() -> float:
     return _not_negative("minimum_trigger_seconds", seconds)
 
 
+def max_field_length() -> int:
+    """Where Airflow cuts what it stores of a rendered field, in characters."""
+    return int(conf.getint("core", "max_templated_field_length"))
+
+
 def _not_negative(option: str, seconds: float) -> float:
     if seconds < 0:
         raise InvalidConfiguration(f"[{SECTION}] {option}", seconds, "must not be negative")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 Template = str | Mapping[str, Any] | None
 
 _AUTH_SECRET_BYTES = 32
-_DOCUMENT_START = re.compile(r"^---\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +55,6 @@ class Plan:
     application: Application
     identity: Identity
     manifests: Manifests
-
-    def displayed(self) -> dict[str, str]:
-        """What "Rendered Template" shows of the manifests, by template field: no value of the Secret."""
-        from airflow_spark_k8s.templates.display import displayed
-
-        # Airflow cuts each field at [core] max_templated_field_length: not all of them in one.
-        driver, executor, *others = _DOCUMENT_START.split(displayed(self.manifests))[1:]
-        return {
-            "driver_manifest": driver,
-            "executor_manifest": executor,
-            "other_manifests": "---\n".join(others),
-        }
 
 
 def make_plan(arguments: Arguments, settings: ConnectionSettings, context: Mapping[str, Any]) -> Plan:

@@ -26,6 +26,7 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.operators import secret_conf
 from airflow_spark_k8s.operators.arguments import check_count, check_template, texts
+from airflow_spark_k8s.operators.shown import SHOWN_FIELDS
 
 if TYPE_CHECKING:
     import jinja2
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 _BACKSTOP = timedelta(minutes=5)  # Airflow's own timeout runs no code of ours: it must never come first
 _KILL_SECONDS = 20.0
-
-MANIFEST_FIELDS = ("driver_manifest", "executor_manifest", "other_manifests")
-"""Template fields that show the objects as they were created, once the task has run."""
 
 
 class SparkKubernetesJobOperator(BaseOperator):
@@ -85,11 +83,11 @@ class SparkKubernetesJobOperator(BaseOperator):
         "image",
         "spark_version",
         "namespace",
-        *MANIFEST_FIELDS,
+        *SHOWN_FIELDS,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "conf": "json",
-        **dict.fromkeys(MANIFEST_FIELDS, "yaml"),
+        **dict.fromkeys(SHOWN_FIELDS, "yaml"),
     }
     ui_color = "#f6c59f"
     overwrite_rtif_after_execution = True  # the manifests are known only after execution
@@ -146,8 +144,10 @@ class SparkKubernetesJobOperator(BaseOperator):
         )
         self.log_lines = check_count("log_lines", log_lines)
         self.deferrable = deferrable
-        self.driver_manifest: str | None = None
+        self.driver_manifest: str | None = None  # these are shown, not set: see operators.shown
+        self.driver_containers: str | None = None
         self.executor_manifest: str | None = None
+        self.executor_containers: str | None = None
         self.other_manifests: str | None = None
         self._secrets = {}
         if isinstance(conf, Mapping):
@@ -224,13 +224,19 @@ class SparkKubernetesJobOperator(BaseOperator):
         return secret_conf.revealed(secret_conf.plain_conf(self.conf), self._secrets)
 
     def _plan(self, context: Context) -> tuple[SparkKubernetesHook, Plan]:
+        from airflow_spark_k8s.operators.configuration import max_field_length
         from airflow_spark_k8s.operators.plan import make_plan
+        from airflow_spark_k8s.operators.shown import shown_fields, shown_whole
 
         hook = self._hook()
         settings = hook.settings
         secret_conf.mask_in_logs(secret_conf.secrets_of(settings.conf))
         plan = make_plan(self._arguments(context), settings, dict(context))
-        self._show(plan.displayed())
+        self._show(shown_fields(plan.manifests))
+        if any(len(getattr(self, name)) > max_field_length() for name in SHOWN_FIELDS):
+            self.log.info("::group::Manifests")
+            self.log.info("%s", shown_whole(plan.manifests))
+            self.log.info("::endgroup::")
         return hook, plan
 
     def _arguments(self, context: Context) -> Arguments:
@@ -294,7 +300,7 @@ class SparkKubernetesJobOperator(BaseOperator):
                 hold_seconds=minimum_trigger_seconds(),
             ),
             method_name="execute_complete",
-            kwargs={"manifests": {name: getattr(self, name) for name in MANIFEST_FIELDS}},
+            kwargs={"manifests": {name: getattr(self, name) for name in SHOWN_FIELDS}},
             timeout=timeout,
         )
 
@@ -343,7 +349,7 @@ class SparkKubernetesJobOperator(BaseOperator):
         return start.timestamp() + self.execution_timeout.total_seconds()
 
     def _show(self, manifests: Mapping[str, str | None]) -> None:
-        for name in MANIFEST_FIELDS:
+        for name in SHOWN_FIELDS:
             setattr(self, name, manifests.get(name))
 
     def _remove(self, hook: SparkKubernetesHook, namespace: str, ti_id: str) -> None:

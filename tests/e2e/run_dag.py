@@ -68,7 +68,7 @@ def _stored(ti: Any) -> dict[str, Any]:
                 run_id=ti.run_id, key="return_value", task_ids=ti.task_id, dag_ids=ti.dag_id
             ).with_only_columns(XComModel.value)
         ).first()
-    return {"rendered": fields, "xcom": json.loads(value[0]) if value else None}
+    return {"rendered": fields, "xcom": value[0] if value else None}
 
 
 if __name__ == "__main__":

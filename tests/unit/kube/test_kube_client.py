@@ -464,8 +464,7 @@ marker = pathlib.Path(__file__).with_name("asked")
 if marker.exists():
     time.sleep(600)
 marker.touch()
-answer = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}
-print(json.dumps(answer))
+print(json.dumps({"status": {"token": "t", "expirationTimestamp": "2020-01-01T00:00:00Z"}}))
 """
 
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from airflow.sdk import DAG
 
 from airflow_spark_k8s.exceptions import InvalidConfiguration, InvalidTemplate
@@ -74,18 +73,6 @@ def test_tries_differ_in_name_and_agree_in_their_specification(folder: Path) -> 
 def test_every_try_has_an_authentication_secret_of_its_own(folder: Path) -> None:
     first, second = plan(folder), plan(folder)
     assert first.manifests.secret["data"]["auth-secret"] != second.manifests.secret["data"]["auth-secret"]
-
-
-def test_what_is_displayed_are_the_manifests_without_their_secrets(folder: Path) -> None:
-    made = plan(folder)
-    shown = made.displayed()
-    assert yaml.safe_load(shown["driver_manifest"])["kind"] == "Job"
-    assert yaml.safe_load(shown["executor_manifest"])["kind"] == "Pod"
-    others = list(yaml.safe_load_all(shown["other_manifests"]))
-    assert [other["kind"] for other in others] == ["Secret", "ConfigMap", "ConfigMap"]
-    text = "".join(shown.values())
-    assert "correct-horse" not in text
-    assert made.manifests.secret["data"]["auth-secret"] not in text
 
 
 def test_a_template_file_of_the_bundle_is_rendered_with_airflows_and_our_names(folder: Path) -> None:
