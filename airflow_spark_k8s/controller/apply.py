@@ -13,6 +13,7 @@ from airflow_spark_k8s.core.actions import (
     CreateExecutor,
     DeleteJob,
     DeletePod,
+    FindExecutor,
     MarkDriver,
     Note,
     RecordDrivers,
@@ -22,7 +23,7 @@ from airflow_spark_k8s.core.actions import (
     Trouble,
 )
 from airflow_spark_k8s.core.allocation import CREATE_TIMEOUT_SECONDS
-from airflow_spark_k8s.core.executor_pod import executor_pod
+from airflow_spark_k8s.core.executor_pod import executor_name, executor_pod
 from airflow_spark_k8s.core.job_state import STOPPED_DEADLINE_SECONDS, drivers_annotation, outcome_annotation
 from airflow_spark_k8s.core.pod_state import DRIVER_CONTAINER
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
@@ -30,9 +31,12 @@ from airflow_spark_k8s.exceptions import (
     AlreadyExists,
     ClusterError,
     Conflict,
+    Forbidden,
+    Invalid,
     InvalidConfiguration,
     NotFound,
     TooManyRequests,
+    Unauthorized,
 )
 from airflow_spark_k8s.kube.cluster import JSON, MERGE_PATCH, Cluster
 
@@ -98,19 +102,31 @@ async def _together(hands: Hands, actions: list[Action]) -> list[Result]:
 async def _attempt(hands: Hands, action: Action) -> Result:
     try:
         await _call(hands, action)
-    except Conflict as error:
-        return Result(action, Trouble.CONFLICT, str(error))
-    except TooManyRequests as error:
-        return Result(action, Trouble.REFUSED, str(error), error.retry_after_seconds or 0.0)
-    except (ClusterError, InvalidConfiguration) as error:
+    except ClusterError as error:
+        retry_after = error.retry_after_seconds if isinstance(error, TooManyRequests) else None
+        return Result(action, _trouble(error), str(error), retry_after or 0.0)
+    except InvalidConfiguration as error:
         return Result(action, Trouble.REFUSED, str(error))
     return Result(action)
+
+
+def _trouble(error: ClusterError) -> Trouble:
+    if isinstance(error, Conflict):
+        return Trouble.CONFLICT
+    if isinstance(error, NotFound):
+        return Trouble.ABSENT
+    if isinstance(error, Forbidden | Unauthorized | Invalid | TooManyRequests):
+        return Trouble.REFUSED
+    return Trouble.UNCERTAIN
 
 
 async def _call(hands: Hands, action: Action) -> None:
     match action:
         case CreateExecutor():
             await _create_executor(hands, action)
+        case FindExecutor():
+            name = executor_name(action.driver_name, action.executor_id)
+            await hands.cluster.request("GET", _pod_path(hands, name), timeout_seconds=CALL_TIMEOUT_SECONDS)
         case MarkDriver():
             await _mark_driver(hands, action)
         case DeletePod():
@@ -155,6 +171,8 @@ async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
         await hands.cluster.request(
             "POST", _pod_path(hands), body=pod, timeout_seconds=CREATE_TIMEOUT_SECONDS
         )
+    except NotFound as error:
+        raise Invalid(str(error), status=error.status, reason=error.reason) from error
     except AlreadyExists:
         return  # created by an earlier attempt, whose answer was lost, or by another controller
 

@@ -26,6 +26,7 @@ class MarkDriver:
     driver_uid: str
     resource_version: str
     marks: IdMarks | None = None  # None: leave them
+    first_new: int | None = None  # lowest id that these marks reserve; None: they reserve none
     history: History | None = None  # None: leave it
 
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from airflow_spark_k8s.core.actions import CreateExecutor
+from airflow_spark_k8s.core.actions import CreateExecutor, FindExecutor
 from airflow_spark_k8s.core.backoff import doubling
-from airflow_spark_k8s.core.cleanup import EARLY_WINDOW_SECONDS, START_SECONDS, open_key
+from airflow_spark_k8s.core.cleanup import EARLY_WINDOW_SECONDS, START_SECONDS
 from airflow_spark_k8s.core.executor_ids import IdMarks
-from airflow_spark_k8s.core.fleet import Fleet
-from airflow_spark_k8s.core.pod_state import Running
-from airflow_spark_k8s.core.snapshot import DriverPod, Reach, SparkView
+from airflow_spark_k8s.core.fleet import Fleet, holds, unseen_key
+from airflow_spark_k8s.core.gate import open_key, still_wants
 from airflow_spark_k8s.core.spec import AllocationSettings
-from airflow_spark_k8s.core.state import CREATE, Key, Scene
-
-READY_MARGIN_SECONDS = 10.0
-"""The driver's RPC port is open some seconds before its scheduler is there."""
-
-SILENT_MARGIN_SECONDS = 60.0
-"""A driver whose RPC port has been open for this long has a REST interface by now, or never will."""
+from airflow_spark_k8s.core.state import CREATE, Scene
 
 CLAIM_SECONDS = 5.0
 """Pods are created only so long after their ids were claimed; later the claim is renewed first."""
@@ -28,7 +22,7 @@ CREATE_TIMEOUT_SECONDS = 10.0
 """Longest time of one creation: a pod may appear so long after the claim has run out."""
 
 PATIENCE_SECONDS = 20.0
-"""Owed ids of somebody else are claimed after this time: by then its creations are through or never come."""
+"""A pod not seen for so long is asked for by name: by then its creation is through or never comes."""
 
 EARLY_PAUSE_SECONDS = 5.0
 """Pause after an executor that found no driver listening."""
@@ -43,62 +37,35 @@ class Allocation:
     """What to do about executors now."""
 
     marks: IdMarks | None = None  # to be written; None: leave them
+    first_new: int | None = None  # lowest id that they reserve; None: they reserve none
     creations: tuple[CreateExecutor, ...] = ()
+    searches: tuple[FindExecutor, ...] = ()
     due: float | None = None  # look again then, even if nothing happens; None: no need
-
-
-def is_open(scene: Scene, driver: DriverPod) -> bool:
-    """
-    Whether executors may be created for `driver`.
-
-    An open port is too early a sign: the application must be visible in the REST interface. Where that cannot
-    be asked, or stays silent, the readiness of the driver pod plus a margin has to do.
-    """
-    if driver.deleting or driver.ip is None or not isinstance(driver.state, Running):
-        return False
-    spark = scene.observed.spark_of(driver)
-    ready_seconds = scene.age("ready", driver.uid)
-    return (
-        driver.marks.reserved > 0
-        or spark.reach is Reach.YES
-        or min(scene.age("unknown", driver.uid), ready_seconds) >= READY_MARGIN_SECONDS
-        or ready_seconds >= SILENT_MARGIN_SECONDS
-    )
-
-
-def driver_conditions(driver: DriverPod, spark: SparkView) -> set[Key]:
-    """Conditions of a driver whose age decides whether executors may be created."""
-    keys: set[Key] = set()
-    if driver.ready:
-        keys.add(("ready", driver.uid))
-    if spark.reach is Reach.UNKNOWN:
-        keys.add(("unknown", driver.uid))
-    return keys
-
-
-def opening_due(scene: Scene, driver: DriverPod) -> float | None:
-    """When `is_open` may turn true although nothing happens; None if time alone does not do it."""
-    moments = [
-        scene.due(READY_MARGIN_SECONDS, "ready", driver.uid),
-        scene.due(READY_MARGIN_SECONDS, "unknown", driver.uid),
-        scene.due(SILENT_MARGIN_SECONDS, "ready", driver.uid),
-    ]
-    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def allocate(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Allocation:
     """
-    The next step towards the target: settle ids, claim owed ones, create their pods, or reserve a new round.
+    The next step towards the target: create reserved pods, look for unseen ones, or reserve a new round.
 
     Source: org.apache.spark.scheduler.cluster.k8s.ExecutorPodsAllocator.onNewSnapshots
     """
-    if fleet.owed:
-        return _pay(scene, fleet)
+    searches, search_due = _searches(scene, fleet)
+    step = _pay(scene, fleet) if fleet.owed else _advance(scene, fleet, allocation)
+    return replace(step, searches=searches, due=_earlier(step.due, search_due))
+
+
+def _advance(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Allocation:
     size, due = _next_round(scene, fleet, allocation)
+    if size == 0:
+        full = fleet.alive >= allocation.target
+        return Allocation(_settled(scene, fleet, even_without_need=full), due=due)
     marks = fleet.marks
-    if size > 0:
-        return Allocation(IdMarks(marks.reserved + size, marks.reserved, next_holder(scene)))
-    return Allocation(_settled(scene, fleet, allocation), due=due)
+    raised = IdMarks(marks.reserved + size, marks.reserved, next_holder(scene))
+    return Allocation(raised, first_new=marks.reserved + 1)
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def next_holder(scene: Scene) -> str:
@@ -107,26 +74,46 @@ def next_holder(scene: Scene) -> str:
 
 
 def _pay(scene: Scene, fleet: Fleet) -> Allocation:
-    """Create the pods of owed ids, if this controller holds a fresh claim on them; else claim them first."""
-    backoff = scene.state.backoff(CREATE)
-    if not backoff.open(scene.now):
-        return Allocation(due=backoff.until)
+    """
+    Create the pods of reserved ids that certainly have none yet, under a claim that is fresh.
+
+    Owed ids that may have been created, by this controller or another one, are left alone until it is known.
+    """
     claim, marks = scene.state.claim, fleet.marks
-    mine = claim is not None and (claim.driver_uid, claim.holder) == (fleet.driver.uid, marks.holder)
-    if claim is not None and mine and scene.now < claim.at + CLAIM_SECONDS:
-        return Allocation(creations=_creations(fleet, claim.at + CLAIM_SECONDS))
-    key = ("owed", fleet.driver.uid, marks.holder, marks.settled, marks.reserved)
-    if not mine and scene.age(*key) < PATIENCE_SECONDS:
-        return Allocation(due=scene.due(PATIENCE_SECONDS, *key))
+    if claim is None or not holds(scene, fleet):
+        return Allocation()
+    creatable, backoff = fleet.owed & scene.state.free, scene.state.backoff(CREATE)
+    if not creatable or not backoff.open(scene.now):
+        return Allocation(_settled(scene, fleet), due=backoff.until if creatable else None)
+    if scene.now < claim.at + CLAIM_SECONDS:
+        return Allocation(creations=_creations(fleet, creatable, claim.at + CLAIM_SECONDS))
     return Allocation(IdMarks(marks.reserved, marks.settled, next_holder(scene)))
 
 
-def _creations(fleet: Fleet, not_after: float) -> tuple[CreateExecutor, ...]:
+def _searches(scene: Scene, fleet: Fleet) -> tuple[tuple[FindExecutor, ...], float | None]:
+    """Ids to ask for by name because their pods should have been seen by now, and when to look again."""
+    free = scene.state.free if holds(scene, fleet) else frozenset()
+    times = {number: _search_time(scene, fleet, number) for number in fleet.outstanding - free}
+    driver = fleet.driver
+    searches = [
+        FindExecutor(number, driver.name, driver.uid)
+        for number, moment in sorted(times.items())
+        if moment <= scene.now
+    ]
+    return tuple(searches), min((moment for moment in times.values() if moment > scene.now), default=None)
+
+
+def _search_time(scene: Scene, fleet: Fleet, number: int) -> float:
+    first = scene.since[unseen_key(scene, fleet, number)]
+    return max(first, scene.state.looked.get(number, first)) + PATIENCE_SECONDS
+
+
+def _creations(fleet: Fleet, numbers: Iterable[int], not_after: float) -> tuple[CreateExecutor, ...]:
     driver = fleet.driver
     if driver.ip is None:
         return ()
     return tuple(
-        CreateExecutor(number, driver.name, driver.uid, driver.ip, not_after) for number in sorted(fleet.owed)
+        CreateExecutor(number, driver.name, driver.uid, driver.ip, not_after) for number in sorted(numbers)
     )
 
 
@@ -135,7 +122,7 @@ def _next_round(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> t
     wanted = allocation.target - fleet.alive
     slots = allocation.max_pending_pods - len(fleet.pending)
     size = min(wanted, slots, allocation.batch_size)
-    if size <= 0 or fleet.outstanding:
+    if size <= 0 or fleet.outstanding or not still_wants(scene, fleet):
         return 0, _forgetting_due(scene, allocation)
     earliest = max(
         scene.since[("reserved", fleet.driver.uid, fleet.marks.reserved)] + allocation.batch_delay_seconds
@@ -152,19 +139,21 @@ def _forgetting_due(scene: Scene, allocation: AllocationSettings) -> float | Non
     return None if oldest is None else oldest + allocation.request_timeout_seconds
 
 
-def _settled(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> IdMarks | None:
+def _settled(scene: Scene, fleet: Fleet, *, even_without_need: bool = False) -> IdMarks | None:
     """
-    Marks that call every id settled, if there is a reason to write them before the next round does.
+    Marks that call as many ids settled as are, if there is a reason to write them before the next round does.
 
-    A pod of an unsettled id cannot be deleted, and a controller that comes after this one would wonder.
+    The pod of an id that is not settled cannot be deleted; and a controller that comes after this one would
+    look for ids that are not settled one by one.
     """
     marks = fleet.marks
-    if marks == fleet.driver.marks and marks.settled == marks.reserved:
+    highest = min(fleet.owed, default=marks.reserved + 1) - 1
+    if highest <= marks.settled and marks.reserved == fleet.driver.marks.reserved:
         return None
-    waiting = fleet.driver.history.entries.keys() & fleet.pods.keys()
-    if fleet.alive < allocation.target and not waiting:
+    deletable = fleet.driver.history.entries.keys() & fleet.pods.keys()
+    if not even_without_need and not any(marks.settled < number <= highest for number in deletable):
         return None
-    return IdMarks(marks.reserved, marks.reserved, next_holder(scene))
+    return IdMarks(marks.reserved, max(highest, marks.settled), next_holder(scene))
 
 
 def pause_after_failures(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> float:
@@ -182,7 +171,7 @@ def pause_after_failures(scene: Scene, fleet: Fleet, allocation: AllocationSetti
     rounds = math.ceil(len(failures) / min(allocation.target, allocation.batch_size))
     pause = doubling(FIRST_START_PAUSE_SECONDS, rounds, LONGEST_START_PAUSE_SECONDS)
     waits = [entry.at_epoch_seconds + pause for entry in failures]
-    if 0 <= scene.age(*open_key(fleet)) < EARLY_WINDOW_SECONDS:
+    if 0 <= scene.age(*open_key(fleet.driver)) < EARLY_WINDOW_SECONDS:
         waits += [entry.at_epoch_seconds + EARLY_PAUSE_SECONDS for entry in entries if entry.too_early]
     longest = max(pause, EARLY_PAUSE_SECONDS)
     # Clocks of two machines differ: no wait is longer than the pause itself.

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from airflow_spark_k8s.core.actions import DeletePod
 from airflow_spark_k8s.core.fleet import Fleet
+from airflow_spark_k8s.core.gate import open_key, still_wants
 from airflow_spark_k8s.core.history import EndedExecutor, History
 from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, Failed, Succeeded
 from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed, Reach
 from airflow_spark_k8s.core.spec import AllocationSettings
-from airflow_spark_k8s.core.state import Key, Scene
+from airflow_spark_k8s.core.state import Scene
 
 START_SECONDS = 60.0
 """An executor that fails sooner than this without having registered has failed to start."""
@@ -44,7 +45,7 @@ def cleanup(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Clean
     The cleaning of one look.
 
     A pod is deleted only after its end stands in the driver's history and its id is settled: before that the
-    pod itself is the only evidence that its id was used.
+    pod itself is the only evidence that its id was used. Executors that end with their driver are left alone.
     """
     ended = tuple(_newly_ended(scene, fleet, allocation))
     remembered = fleet.driver.history
@@ -63,11 +64,10 @@ def cleanup(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Clean
 
 def _newly_ended(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Iterator[EndedExecutor]:
     remembered = fleet.driver.history.entries
-    for pod in fleet.ended:
-        if pod.executor_id not in remembered:
-            yield _ended(scene, fleet, pod)
-    for pod in fleet.vanished:
-        yield _ended(scene, fleet, pod)
+    if still_wants(scene, fleet):
+        for pod in (*fleet.ended, *fleet.vanished):
+            if pod.executor_id not in remembered:
+                yield _ended(scene, fleet, pod)
     for number in sorted(fleet.running):
         pod = fleet.pods[number]
         if number not in remembered and _is_overdue(scene, fleet, pod, allocation):
@@ -110,13 +110,8 @@ def _is_too_early(scene: Scene, fleet: Fleet, ending: Ending) -> bool:
         and ending.exit_code == 1
         and ending.kind is EndKind.ERROR
         and (ending.ran_seconds is None or ending.ran_seconds < EARLY_SECONDS)
-        and 0 <= scene.age(*open_key(fleet)) < EARLY_WINDOW_SECONDS
+        and 0 <= scene.age(*open_key(fleet.driver)) < EARLY_WINDOW_SECONDS
     )
-
-
-def open_key(fleet: Fleet) -> Key:
-    """The condition that executors may be created for this driver."""
-    return ("open", fleet.driver.uid)
 
 
 def _is_overdue(scene: Scene, fleet: Fleet, pod: ExecutorPod, allocation: AllocationSettings) -> bool:

@@ -20,8 +20,8 @@ class Fleet:
     Executors of one driver.
 
     Spark's words: *requested* pods have been asked for and not been seen; *pending* ones are there and do not
-    run; *registered* ones are known to the driver. *Owed* ids are reserved, and nobody knows whether their
-    pods have been created.
+    run; *registered* ones are known to the driver. *Owed* ids are reserved, and whether their pods have been
+    created is not known, or that they have not been is.
     """
 
     driver: DriverPod
@@ -60,7 +60,8 @@ def fleet_of(scene: Scene, driver: DriverPod) -> Fleet:
     spark = scene.observed.spark_of(driver)
     last = last_seen(scene, driver)
     asked = _still_requested(scene, driver)
-    # What the driver says may be ahead of the watch: it proves that an id was used, not that its pod was seen.
+    absent = scene.state.absent if scene.state.driver_uid == driver.uid else frozenset()
+    # The driver may be ahead of the watch: it proves that an id was used, not that its pod was seen.
     seen = pods.keys() | last.keys() | driver.history.entries.keys()
     active = {number for number, executor in spark.executors.items() if executor.active}
     known = seen | spark.executors.keys() | asked
@@ -74,8 +75,8 @@ def fleet_of(scene: Scene, driver: DriverPod) -> Fleet:
         marks=marks,
         pods=pods,
         spark=spark,
-        requested=frozenset((asked | active) - seen),
-        owed=frozenset(marks.unsettled()) - known,
+        requested=frozenset((asked | active) - seen - absent),
+        owed=frozenset(marks.unsettled()) - known - absent,
         pending=pending,
         running=frozenset(live) - pending,
         ended=tuple(pod for pod in pods.values() if pod.ended),
@@ -95,8 +96,7 @@ def fleet_conditions(scene: Scene, fleet: Fleet) -> set[Key]:
     """Conditions of executors whose age matters."""
     uid, marks = fleet.driver.uid, fleet.marks
     keys: set[Key] = {("reserved", uid, marks.reserved)}
-    if fleet.owed:
-        keys.add(("owed", uid, marks.holder, marks.settled, marks.reserved))
+    keys |= {unseen_key(scene, fleet, number) for number in fleet.outstanding}
     registered = fleet.registered
     for number in fleet.running:
         pod = fleet.pods[number]
@@ -105,6 +105,21 @@ def fleet_conditions(scene: Scene, fleet: Fleet) -> set[Key]:
         elif number not in registered and isinstance(pod.state, Running):
             keys.add(("unregistered", pod.uid))
     return keys | {("leaving", pod.uid) for pod in fleet.pods.values() if pod.leaving_seconds is not None}
+
+
+def holds(scene: Scene, fleet: Fleet) -> bool:
+    """Whether the id marks are as this controller wrote them."""
+    claim = scene.state.claim
+    return claim is not None and (claim.driver_uid, claim.holder) == (fleet.driver.uid, fleet.marks.holder)
+
+
+def unseen_key(scene: Scene, fleet: Fleet, number: int) -> Key:
+    """
+    The condition that the pod of an id has not been seen.
+
+    It begins anew when somebody else renews the right to create pods of reserved ids.
+    """
+    return ("unseen", fleet.driver.uid, number, "" if holds(scene, fleet) else fleet.marks.holder)
 
 
 def _still_requested(scene: Scene, driver: DriverPod) -> frozenset[int]:

@@ -76,7 +76,9 @@ def _row(entry: EndedExecutor) -> dict[str, Any]:
         "start": entry.start_failure,
         "early": entry.too_early,
     }
-    return {key: value for key, value in row.items() if value is not None and value != "" and value is not False}
+    return {
+        key: value for key, value in row.items() if value is not None and value != "" and value is not False
+    }
 
 
 def _entry(row: Mapping[str, Any]) -> EndedExecutor:

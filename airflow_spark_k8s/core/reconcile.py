@@ -6,14 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from airflow_spark_k8s.core.actions import Action, MarkDriver, RecordDrivers
-from airflow_spark_k8s.core.allocation import (
-    Allocation,
-    allocate,
-    driver_conditions,
-    is_open,
-    opening_due,
-)
-from airflow_spark_k8s.core.cleanup import DELETE_AGAIN_SECONDS, Cleanup, cleanup, open_key
+from airflow_spark_k8s.core.allocation import Allocation, allocate
+from airflow_spark_k8s.core.cleanup import DELETE_AGAIN_SECONDS, Cleanup, cleanup
 from airflow_spark_k8s.core.closing import (
     CLOSING,
     JUDGED,
@@ -24,12 +18,13 @@ from airflow_spark_k8s.core.closing import (
     known_outcome,
 )
 from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen
+from airflow_spark_k8s.core.gate import driver_conditions, gate_due, is_open, open_key
 from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.notes import lines, speak
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.pod_state import Running
 from airflow_spark_k8s.core.progress import Progress, outcome_of, progress
-from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed
+from airflow_spark_k8s.core.snapshot import Observed
 from airflow_spark_k8s.core.state import DELETE, JOB, MARK, Desired, Key, Scene, State
 from airflow_spark_k8s.core.verdict import (
     Judgement,
@@ -104,12 +99,12 @@ def _scene(desired: Desired, observed: Observed, state: State, now: float) -> tu
     fleet = None if driver is None else fleet_of(scene, driver)
     keys = verdict_conditions(observed)
     if fleet is not None:
-        keys |= fleet_conditions(scene, fleet) | driver_conditions(fleet.driver, fleet.spark)
+        keys |= fleet_conditions(scene, fleet) | driver_conditions(fleet)
     if known_outcome(scene) is not None:
         keys.add(CLOSING)
     scene = _aged(scene, keys)
     if fleet is not None and is_open(scene, fleet.driver):
-        scene = _aged(scene, keys | {open_key(fleet)})
+        scene = _aged(scene, keys | {open_key(fleet.driver)})
     return scene, fleet
 
 
@@ -135,24 +130,33 @@ def _until_first(dues: Iterable[float | None], now: float) -> float | None:
 
 
 def _remembered(scene: Scene, fleet: Fleet | None, step: Step) -> State:
-    state = scene.state
-    uids = {pod.uid for pod in scene.observed.executors}
-    last: dict[int, ExecutorPod] = {}
-    requested: dict[int, float] = {}
-    if fleet is not None:
-        forgettable = fleet.driver.history.entries.keys() - fleet.pods.keys()
-        seen = last_seen(scene, fleet.driver)
-        last = {number: pod for number, pod in seen.items() if number not in forgettable}
-        requested = {number: at for number, at in state.requested.items() if number in fleet.requested}
-    return replace(
+    state, observed = scene.state, scene.observed
+    uids = {pod.uid for pod in observed.executors}
+    state = replace(
         state,
         claims=state.claims + step.claims,
-        driver_uid=fleet.driver.uid if fleet else state.driver_uid,
-        requested=requested,
-        last=last,
         since=scene.since,
         deleted={uid: at for uid, at in state.deleted.items() if uid in uids},
         outcome=step.outcome or state.outcome,
+    )
+    return state if fleet is None else _remembered_executors(scene, fleet, state)
+
+
+def _remembered_executors(scene: Scene, fleet: Fleet, state: State) -> State:
+    driver = fleet.driver
+    if state.driver_uid != driver.uid:
+        state = replace(
+            state, driver_uid=driver.uid, free=frozenset(), requested={}, looked={}, absent=frozenset()
+        )
+    forgettable = driver.history.entries.keys() - fleet.pods.keys()
+    seen = last_seen(scene, driver)
+    outstanding = fleet.outstanding
+    return replace(
+        state,
+        last={number: pod for number, pod in seen.items() if number not in forgettable},
+        requested={number: at for number, at in state.requested.items() if number in outstanding},
+        looked={number: at for number, at in state.looked.items() if number in outstanding},
+        free=state.free & fleet.owed,
     )
 
 
@@ -163,8 +167,8 @@ def _ask(scene: Scene, fleet: Fleet | None) -> AskSpark | None:
         return None
     registered = fleet.registered
     every = POLL_OFTEN_SECONDS
-    if registered is not None and len(registered) >= settings.allocation.target:
-        young = scene.age(*open_key(fleet)) < YOUNG_SECONDS
+    if registered is not None and len(registered & fleet.running) >= settings.allocation.target:
+        young = scene.age(*open_key(fleet.driver)) < YOUNG_SECONDS
         every = POLL_CALMLY_SECONDS if young else POLL_SELDOM_SECONDS
     return AskSpark(fleet.driver.name, fleet.driver.uid, settings.ui_port, every)
 
@@ -190,9 +194,18 @@ def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Ste
     writable = scene.state.backoff(MARK).open(scene.now) and not fleet.driver.ended
     if writable and (marks is not None or cleaning.history is not None):
         driver = fleet.driver
-        actions.append(MarkDriver(driver.name, driver.uid, driver.resource_version, marks, cleaning.history))
-    actions += allocation.creations
-    dues = [allocation.due, opening_due(scene, fleet.driver), _backoff_due(scene), _delete_due(scene)]
+        actions.append(
+            MarkDriver(
+                driver.name,
+                driver.uid,
+                driver.resource_version,
+                marks,
+                allocation.first_new if marks else None,
+                cleaning.history,
+            )
+        )
+    actions += allocation.creations + allocation.searches
+    dues = [allocation.due, gate_due(scene, fleet.driver), _backoff_due(scene), _delete_due(scene)]
     return Step(
         tuple(actions),
         min((due for due in dues if due is not None), default=None),

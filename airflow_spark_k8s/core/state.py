@@ -10,6 +10,7 @@ from airflow_spark_k8s.core.actions import (
     CreateExecutor,
     DeleteJob,
     DeletePod,
+    FindExecutor,
     MarkDriver,
     RecordDrivers,
     RecordOutcome,
@@ -18,6 +19,7 @@ from airflow_spark_k8s.core.actions import (
     Trouble,
 )
 from airflow_spark_k8s.core.backoff import Backoff
+from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.outcome import Outcome
 from airflow_spark_k8s.core.settings import ControllerSettings
 from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed
@@ -140,15 +142,15 @@ def _after(state: State, result: Result, sent_at: float) -> State:
             return _after_creation(state, action.executor_id, result.trouble, sent_at)
         case FindExecutor(driver_uid=uid) if uid == state.driver_uid:
             return _after_search(state, action.executor_id, result.trouble, sent_at)
-        case MarkDriver(marks=IdMarks(), driver_uid=uid) if done and uid == state.driver_uid:
-            return _after_marks(state, action, sent_at)
+        case MarkDriver(marks=IdMarks() as marks, driver_uid=uid) if done and uid == state.driver_uid:
+            return _after_marks(state, action, marks, sent_at)
         case DeletePod() if done:
             return replace(state, deleted={**state.deleted, action.uid: sent_at})
     return state
 
 
 def _after_creation(state: State, number: int, trouble: Trouble, sent_at: float) -> State:
-    """A pod that was certainly not created may be tried again; one that may have been has to be looked for."""
+    """A pod that was certainly not created may be tried again; one that may have been is looked for."""
     if trouble in (Trouble.CONFLICT, Trouble.REFUSED):
         return state
     state = replace(state, free=state.free - {number})
@@ -166,14 +168,11 @@ def _after_search(state: State, number: int, trouble: Trouble, sent_at: float) -
     return state
 
 
-def _after_marks(state: State, action: MarkDriver, sent_at: float) -> State:
-    marks = action.marks
-    if marks is None:
-        return state
-    reserved = frozenset(marks.unsettled()) - state.requested.keys() - state.absent
-    fresh = reserved if marks.settled >= action.reserved_before else frozenset()
+def _after_marks(state: State, action: MarkDriver, marks: IdMarks, sent_at: float) -> State:
+    new = range(action.first_new or marks.reserved + 1, marks.reserved + 1)
+    kept = state.free & frozenset(marks.unsettled())
     claim = Claim(action.driver_uid, marks.holder, sent_at)
-    return replace(state, claim=claim, free=(state.free & reserved) | fresh)
+    return replace(state, claim=claim, free=kept | frozenset(new))
 
 
 def _with_backoffs(state: State, results: tuple[Result, ...], now: float, jitter: float) -> State:
@@ -181,12 +180,12 @@ def _with_backoffs(state: State, results: tuple[Result, ...], now: float, jitter
     backoffs, troubles = dict(state.backoffs), dict(state.troubles)
     for action_type, kind in _KINDS:
         of_kind = [result for result in results if type(result.action) is action_type]
-        failed = [result for result in of_kind if result.trouble is not Trouble.NONE]
+        failed = [result for result in of_kind if result.trouble not in (Trouble.NONE, Trouble.ABSENT)]
         if failed:
             asked = max(result.retry_after_seconds for result in failed)
             before = backoffs.get(kind, Backoff())
             backoffs[kind] = before.failed(now, jitter=jitter, at_least_seconds=asked)
-            refused = [result.message for result in failed if result.trouble is Trouble.REFUSED]
+            refused = [result.message for result in failed if result.trouble is not Trouble.CONFLICT]
             if refused:
                 troubles[kind] = refused[0]
         elif of_kind:

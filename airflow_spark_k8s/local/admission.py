@@ -13,6 +13,7 @@ from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local import defaults
 from airflow_spark_k8s.local.errors import Cause, bad_request, forbidden, not_found
 from airflow_spark_k8s.local.manifests import Reader, random_suffix
+from airflow_spark_k8s.local.pod_security import check_pod_security
 from airflow_spark_k8s.local.quotas import check_quotas
 from airflow_spark_k8s.local.resources import (
     JOBS,
@@ -62,6 +63,8 @@ def admit(reader: Reader, resource: Resource, obj: Manifest, now: datetime) -> N
         _add_service_account(reader, obj)
         _resolve_priority(reader, obj)
     validate_new(resource, obj)
+    if resource is PODS:
+        check_pod_security(reader, obj)
     if resource.namespaced:
         check_quotas(reader, resource, obj)
 

@@ -151,7 +151,7 @@ def default_job(job: Manifest) -> None:
     if spec.get("parallelism") is None:
         spec["parallelism"] = 1
     spec.setdefault("backoffLimit", 2**31 - 1 if spec.get("backoffLimitPerIndex") is not None else 6)
-    if spec.get("podFailurePolicy"):
+    if spec.get("podFailurePolicy") is not None:
         spec.setdefault("podReplacementPolicy", "Failed")
     for field, value in _JOB_DEFAULTS.items():
         spec.setdefault(field, value)

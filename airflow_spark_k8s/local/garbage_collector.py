@@ -54,7 +54,7 @@ class GarbageCollector:
                 self._owners.add(_item(*owner))
 
     def _owner(self, obj: Manifest, reference: Manifest) -> tuple[Resource, Manifest] | None:
-        resource = by_kind(reference["apiVersion"], reference["kind"])
+        resource = _kind_of(reference)
         if resource is None:
             return None
         owner = self._store.peek(resource, obj["metadata"].get("namespace"), reference["name"])
@@ -68,7 +68,8 @@ class GarbageCollector:
         if obj is None or obj["metadata"]["uid"] != uid or is_deleting(obj):
             return
         references = obj["metadata"].get("ownerReferences") or []
-        alive = [each for each in references if self._owner(obj, each) is not None]
+        # An owner of a kind that is not known here cannot be looked up: it counts as alive.
+        alive = [r for r in references if _kind_of(r) is None or self._owner(obj, r) is not None]
         if not references or len(alive) == len(references):
             return
         if alive:
@@ -129,6 +130,10 @@ class GarbageCollector:
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
+
+
+def _kind_of(reference: Manifest) -> Resource | None:
+    return by_kind(reference["apiVersion"], reference["kind"])
 
 
 def _item(resource: Resource, obj: Manifest) -> _Item:

@@ -140,6 +140,17 @@ def is_finished(job: Manifest) -> bool:
     return is_true(job, "Complete") or is_true(job, "Failed")
 
 
+def beyond_this_controller(job: Manifest) -> str | None:
+    """What the Job asks for that the local cluster does not have; None: it can be run."""
+    spec = job["spec"]
+    if spec.get("completionMode") == "Indexed":
+        return "completionMode Indexed"
+    rules = (spec.get("podFailurePolicy") or {}).get("rules") or ()
+    if any(rule.get("action") == "FailIndex" for rule in rules):
+        return "podFailurePolicy action FailIndex"
+    return next((key for key in ("successPolicy", "managedBy") if spec.get(key) is not None), None)
+
+
 def _past_backoff_limit(job: Manifest, census: Census) -> bool:
     limit = job["spec"].get("backoffLimit", 6)
     if job["spec"]["template"]["spec"].get("restartPolicy") == "OnFailure":

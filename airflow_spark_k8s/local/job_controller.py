@@ -13,6 +13,7 @@ from airflow_spark_k8s.local.job_census import (
     TRACKING_FINALIZER,
     Census,
     Verdict,
+    beyond_this_controller,
     counts_as_failed,
     decide,
     is_finished,
@@ -97,8 +98,15 @@ class JobController:
 
     def _sync(self, key: Key) -> None:
         job = self._store.find(JOBS, *key)
-        if job is not None and not is_finished(job):
-            self._reconcile(job)
+        if job is None or is_finished(job):
+            return
+        unsupported = beyond_this_controller(job)
+        if unsupported is not None:
+            self._events.warning(
+                job, "Unsupported", f"the local cluster does not run Jobs with {unsupported}"
+            )
+            return
+        self._reconcile(job)
 
     def _reconcile(self, job: Manifest) -> None:
         status = job.setdefault("status", {})

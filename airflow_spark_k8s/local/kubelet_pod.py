@@ -57,8 +57,11 @@ class PodWorker:
     # towards running
 
     def start(self) -> None:
-        """Take the pod on."""
+        """Take the pod on, or end it if it was deleted before."""
         self.publish()
+        if is_deleting(self.pod):
+            self._stop(0.0)
+            return
         deadline = self.pod["spec"].get("activeDeadlineSeconds")
         if deadline is not None:
             begun = parse_timestamp(self.view.start_time)

@@ -1,7 +1,7 @@
 """
 As much of the OpenAPI v3 description as makes `kubectl` leave the checking of fields to the server.
 
-`kubectl create` and `apply` look for the parameter `fieldValidation` of a kind's PATCH; where they find it they
+`kubectl create` and `apply` look for the parameter `fieldValidation` of a PATCH. Where they find it they
 ask for strict validation instead of downloading every schema.
 """
 

@@ -31,18 +31,16 @@ def check_quotas(reader: Reader, resource: Resource, obj: Manifest) -> None:
             raise forbidden(resource, metadata["name"], f"{verdict} quota: {name}{separator}{problem}")
 
 
-def usage(resource: Resource, obj: Manifest) -> dict[str, Fraction]:
-    """What one object counts for, by the names that a quota uses."""
-    used = {f"count/{resource.qualified_name}": Fraction(1)}
-    if resource is not PODS:
-        return used | {resource.plural: Fraction(1)}
+def used_amount(resource: Resource, obj: Manifest, name: str) -> Fraction:
+    """What one object counts for under one of a quota's names; terminal pods only count as objects."""
+    if resource is not PODS or name.startswith("count/"):
+        return Fraction(1)
     if is_terminal(obj):
-        return used
-    used["pods"] = Fraction(1)
-    for name in _COMPUTE:
-        used[name] = pod_total(obj, *name.split("."))
-    used["cpu"], used["memory"] = used["requests.cpu"], used["requests.memory"]
-    return used
+        return Fraction(0)
+    if name == "pods":
+        return Fraction(1)
+    side, _, what = name.rpartition(".")
+    return pod_total(obj, side or "requests", what)
 
 
 def pod_total(pod: Manifest, side: str, name: str) -> Fraction:
@@ -77,15 +75,13 @@ def _problem(
 ) -> str | None:
     if resource is PODS and (missing := _unspecified(obj, limited)):
         return missing
-    asked = usage(resource, obj)
-    used = dict.fromkeys(limited, Fraction(0))
-    for other in reader.iterate(resource, obj["metadata"]["namespace"]):
-        for name, amount in usage(resource, other).items():
-            if name in used:
-                used[name] += amount
-    over = [
-        name for name in limited if asked[name] and used[name] + asked[name] > parse_quantity(str(hard[name]))
-    ]
+    asked = {name: used_amount(resource, obj, name) for name in limited}
+    others = list(reader.iterate(resource, obj["metadata"]["namespace"]))
+    used = {
+        name: sum((used_amount(resource, each, name) for each in others), Fraction(0)) for name in limited
+    }
+    limits = {name: parse_quantity(str(hard[name])) for name in limited}
+    over = [name for name in limited if asked[name] and used[name] + asked[name] > limits[name]]
     if not over:
         return None
     columns = {

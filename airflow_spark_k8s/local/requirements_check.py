@@ -9,9 +9,15 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 MINIMUM_JAVA = 17
+SPARK_PORTS = (4040, 7078, 7079)
+"""Where the driver pods of this package listen: UI, RPC and block manager, each on its own address."""
+
+_OWN_ADDRESS = "127.99.99.99"  # one that nobody else has a reason to use
+_JAVA_HOME = re.compile(r"^\s*java\.home = (.+?)\s*$", re.MULTILINE)
 _JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
 
@@ -31,6 +37,7 @@ def check_requirements() -> None:
     :raises MissingRequirement: the first thing that is missing, with what to do.
     """
     check_loopback()
+    check_ports()
     check_pyspark()
     check_java()
 
@@ -46,9 +53,25 @@ def check_loopback(platform: str = sys.platform) -> None:
         raise MissingRequirement(f"the local cluster needs Linux, this is {platform}", remedy)
     with socket.socket() as probe:
         try:
-            probe.bind(("127.99.99.99", 0))
+            probe.bind((_OWN_ADDRESS, 0))
         except OSError:
             raise MissingRequirement("addresses of 127.0.0.0/8 cannot be bound here", remedy) from None
+
+
+def check_ports(ports: Sequence[int] = SPARK_PORTS) -> None:
+    """
+    Return if no other program listens on one of the ports on every address of this machine.
+
+    :raises MissingRequirement: one does, a Spark shell for example; a driver's UI would move to another port.
+    """
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_OWN_ADDRESS, port))
+            except OSError:
+                remedy = "end the program that listens there on all addresses (a Spark shell or notebook?)"
+                raise MissingRequirement(f"port {port} is taken", remedy) from None
 
 
 def check_pyspark() -> Path:
@@ -88,13 +111,15 @@ def check_java() -> Path:
     java = find_java()
     if java is None:
         raise MissingRequirement("Java was not found", remedy)
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)
-    version = java_major(answer.stderr + answer.stdout)
-    if version is None:
+    command = [str(java), "-XshowSettings:properties", "-version"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    text = answer.stderr + answer.stdout
+    version, home = java_major(text), _JAVA_HOME.search(text)
+    if version is None or home is None:
         raise MissingRequirement(f"{java} -version gives no version", remedy)
     if version < MINIMUM_JAVA:
         raise MissingRequirement(f"{java} is Java {version}", remedy)
-    return java.resolve().parent.parent
+    return Path(home.group(1))
 
 
 def find_java() -> Path | None:

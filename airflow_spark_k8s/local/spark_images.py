@@ -59,9 +59,10 @@ def images_of(mapping: Mapping[str, str], installed: Path, version: str) -> Imag
     homes: dict[str, Path | None] = {
         pattern: Path(home) if home else None for pattern, home in mapping.items()
     }
+    minor = ".".join(version.split(".")[:2])
     for name in ("apache/spark", "spark"):
-        homes.setdefault(f"{name}:{version}", installed)
-        homes.setdefault(f"{name}:{version}-*", installed)
+        # Any patch release: programs name one, the environment decides which one is installed.
+        homes.setdefault(f"{name}:{minor}.*", installed)
     for plain in PLAIN_IMAGES:
         homes.setdefault(plain, None)
     return Images(homes)

@@ -2,7 +2,7 @@
 The objects of the local cluster, their history and who is told of changes.
 
 Synchronous and without clock or chance of its own. `get` and `find` hand out copies that the caller may
-change. Every other object handed out (`list`, `peek`, `iterate`, events, results of writes) is the stored one:
+change. Everything else handed out (`list`, `peek`, `iterate`, events, results of writes) is the stored one:
 read it, but copy it with `manifests.copy_manifest` before changing it. The store never changes an object in
 place, so those stay as they were.
 """

@@ -39,7 +39,7 @@ def _enumerations(spec: Manifest) -> Iterator[Cause]:
     if spec["completionMode"] == "Indexed" and spec.get("completions") is None:
         yield required("spec.completions", "when completion mode is Indexed")
     # With a failure policy a pod is only counted once it has ended, so it cannot be replaced before.
-    allowed = ("Failed",) if spec.get("podFailurePolicy") else ("Failed", "TerminatingOrFailed")
+    allowed = ("Failed",) if spec.get("podFailurePolicy") is not None else ("Failed", "TerminatingOrFailed")
     if spec["podReplacementPolicy"] not in allowed:
         yield unsupported("spec.podReplacementPolicy", spec["podReplacementPolicy"], allowed)
 

@@ -59,7 +59,8 @@ class ResourceWatch:
             emit({"type": "ERROR", "object": error.status()})
             self.is_over = True
             return _nothing
-        after = self.since or 0
+        # Changes that are stored but not told yet were among the first events already.
+        after = max(self.since or 0, self.store.version)
 
         def forward(event: Event) -> None:
             if event.resource is self.selection.resource and event.resource_version > after:

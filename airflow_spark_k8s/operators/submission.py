@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_spark_k8s.core.job_state import job_state
 from airflow_spark_k8s.exceptions import ClusterError
 from airflow_spark_k8s.kube.paths import object_path
+from airflow_spark_k8s.triggers.removal import remove_applications
 
 if TYPE_CHECKING:
     from airflow_spark_k8s.core.outcome import Outcome
@@ -41,39 +43,51 @@ async def submit_application(
     :param to_the_end: watch it here until it has ended; else only one that has ended by now gets an outcome.
     :raises ClusterError: if the API server cannot be reached or refuses.
     """
-    from airflow_spark_k8s.controller.clock import SystemClock
-    from airflow_spark_k8s.controller.loop import run
     from airflow_spark_k8s.kube.preflight import preflight
-    from airflow_spark_k8s.kube.submit import CREATED, submit
 
-    clock = SystemClock()
     cluster = await hook.cluster()
     try:
         for warning in await preflight(cluster, plan.manifests):
             log.warning("%s", warning)
-        submitted = await submit(cluster, plan.manifests, plan.identity, sleep=clock.sleep)
-        reference = submitted.reference
-        log.info(
-            "Application %s is %s: Job %s in namespace %s, uid %s",
-            reference.application,
-            submitted.how,
-            reference.job_name,
-            reference.namespace,
-            reference.job_uid,
-        )
-        found = submitted.how != CREATED
-        if not to_the_end and not (found and await _has_ended(cluster, reference)):
-            return Submission(reference, None)
-        outcome = await run(
-            cluster,
-            reference,
-            clock=clock,
-            report=lambda line: log.info("%s", line),
-            deadline_epoch_seconds=deadline_epoch_seconds,
-        )
-        return Submission(reference, outcome)
+        try:
+            return await _submit(cluster, plan, log, deadline_epoch_seconds, to_the_end)
+        except Exception:
+            # Half submitted, or not watched any more: nobody would ever look after it.
+            with suppress(ClusterError):
+                await remove_applications(cluster, plan.application.namespace, plan.identity.ti_id)
+            raise
     finally:
         await cluster.close()
+
+
+async def _submit(
+    cluster: Cluster, plan: Plan, log: Log, deadline_epoch_seconds: float | None, to_the_end: bool
+) -> Submission:
+    from airflow_spark_k8s.controller.clock import SystemClock
+    from airflow_spark_k8s.controller.loop import run
+    from airflow_spark_k8s.kube.submit import CREATED, submit
+
+    clock = SystemClock()
+    submitted = await submit(cluster, plan.manifests, plan.identity, sleep=clock.sleep)
+    reference = submitted.reference
+    log.info(
+        "Application %s is %s: Job %s in namespace %s, uid %s",
+        reference.application,
+        submitted.how,
+        reference.job_name,
+        reference.namespace,
+        reference.job_uid,
+    )
+    if not to_the_end and (submitted.how == CREATED or not await _has_ended(cluster, reference)):
+        return Submission(reference, None)
+    outcome = await run(
+        cluster,
+        reference,
+        clock=clock,
+        report=lambda line: log.info("%s", line),
+        deadline_epoch_seconds=deadline_epoch_seconds,
+    )
+    return Submission(reference, outcome)
 
 
 async def _has_ended(cluster: Cluster, reference: ApplicationReference) -> bool:

@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_spark_k8s.core.job_state import job_state
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.config import ClusterSettings
 from airflow_spark_k8s.kube.paths import collection_path
@@ -58,6 +60,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory, spark_cluster: SparkCl
     return environment
 
 
+def command(dag_file: Path, dag_id: str, times: int, result: Path) -> list[str]:
+    return [sys.executable, str(HERE / "run_dag.py"), str(dag_file), dag_id, str(times), str(result)]
+
+
 @pytest.fixture
 def run_dag(environment: dict[str, str], tmp_path: Path) -> RunDag:
     """Runs a DAG file's DAG some times in one process and returns what became of it."""
@@ -65,7 +71,7 @@ def run_dag(environment: dict[str, str], tmp_path: Path) -> RunDag:
     def run(dag_file: Path, dag_id: str, times: int = 1, **more: str) -> Runs:
         result = tmp_path / "result.json"
         env = {**environment, "AIRFLOW__CORE__DAGS_FOLDER": str(dag_file.parent), **more}
-        argv = [sys.executable, str(HERE / "run_dag.py"), str(dag_file), dag_id, str(times), str(result)]
+        argv = command(dag_file, dag_id, times, result)
         with (tmp_path / "log").open("w") as log:
             done = subprocess.run(argv, env=env, stdout=log, stderr=log, check=False, timeout=500)
         output = (tmp_path / "log").read_text()
@@ -145,3 +151,62 @@ def test_mistakes_are_refused_one_by_one_and_create_nothing(
     assert retry_may_help == {"unreachable_server"}
     after = {kind: len(objects(spark_cluster, kind)) for kind in before}
     assert after == before
+
+
+@pytest.mark.spark
+def test_without_deferral_the_worker_does_it_all(run_dag: RunDag, spark_cluster: SparkCluster) -> None:
+    (run,) = run_dag(HERE / "dags" / "on_worker.py", "on_worker")
+    assert run["state"] == "success", run["errors"]
+    summary = run["tasks"]["count"]["xcom"]
+    assert summary["verdict"] == "succeeded"
+    assert "counted to 1" in run["log"]
+    assert "Pausing task as DEFERRED" not in run["log"]
+    jobs = objects(spark_cluster, "Job", f"{OWNED}={summary['application']}")
+    assert jobs == [], "a retention of 0 leaves nothing"
+
+
+@pytest.mark.spark
+def test_the_time_limit_of_a_task_holds_on_the_worker(run_dag: RunDag, spark_cluster: SparkCluster) -> None:
+    (run,) = run_dag(HERE / "dags" / "on_worker.py", "on_worker_late")
+    assert run["state"] == "failed"
+    assert run["errors"]["count"]["type"] in ("ApplicationTimedOut", "AirflowTaskTimeout")
+    eventually(lambda: running_jobs(spark_cluster, "on_worker_late") == [])
+
+
+@pytest.mark.spark
+def test_a_killed_worker_takes_its_application_along(
+    environment: dict[str, str], tmp_path: Path, spark_cluster: SparkCluster
+) -> None:
+    dag_file, result = HERE / "dags" / "on_worker.py", tmp_path / "result.json"
+    env = {**environment, "AIRFLOW__CORE__DAGS_FOLDER": str(dag_file.parent)}
+    with (tmp_path / "log").open("w") as log:
+        worker = subprocess.Popen(
+            command(dag_file, "on_worker_killed", 1, result), env=env, stdout=log, stderr=log
+        )
+    try:
+        eventually(lambda: running_jobs(spark_cluster, "on_worker_killed") != [])
+        worker.terminate()
+        worker.wait(60)
+    finally:
+        worker.kill()
+        worker.wait()
+    (run,) = json.loads(result.read_text())
+    assert run["state"] == "failed"
+    eventually(lambda: running_jobs(spark_cluster, "on_worker_killed") == [])
+
+
+def running_jobs(cluster: SparkCluster, dag_id: str) -> list[str]:
+    """Names of the Jobs of a DAG that have not ended."""
+    return [
+        job["metadata"]["name"]
+        for job in objects(cluster, "Job")
+        if job["metadata"]["annotations"]["airflow-spark-k8s/dag-id"] == dag_id
+        and not job_state(job).finished
+    ]
+
+
+def eventually(holds: Callable[[], bool], timeout_seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.5)

@@ -11,8 +11,8 @@ from typing import Any
 from airflow_spark_k8s.core.settings import ControllerSettings
 from airflow_spark_k8s.core.spec import AllocationSettings, ApplicationReference
 from airflow_spark_k8s.exceptions import ServerError
-from fakes.cluster import JSON, FakeCluster
-from fakes.objects import DRIVER, EXECUTOR, RUNNING, status, terminated
+from tests.fakes.cluster import JSON, FakeCluster
+from tests.fakes.objects import DRIVER, EXECUTOR, RUNNING, status, terminated
 
 LABELS = {"airflow-spark-k8s/application": "app"}
 PODS = "/api/v1/namespaces/spark/pods"
@@ -120,7 +120,7 @@ class Application:
         self._set(path, status("Running", DRIVER, RUNNING, podIP="10.0.0.1", conditions={"Ready": ""}))
         await asyncio.sleep(4)
         self._serve_rest(name)
-        while len(self._working(name)) < self.allocation.target or self.exit_code is None:
+        while len(self._working(name)) < self.allocation.target or self.exit_code is None:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         await asyncio.sleep(self.work_seconds)
         if self.exit_code is not None:
@@ -214,7 +214,7 @@ class Application:
         await asyncio.sleep(1)
         self._set(path, status("Running", EXECUTOR, RUNNING, conditions={"Ready": ""}), nodeName="node-2")
         await asyncio.sleep(1)
-        driver, _, number = path.rsplit("/", 1)[1].rpartition("-exec-")
+        number = path.rpartition("-exec-")[2]
         fate = self.fates.get(int(number))
         if fate is not None:
             self._set(path, fate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import ssl
@@ -18,7 +19,9 @@ import pytest
 import yaml
 from kubernetes_asyncio import client, config
 
+from airflow_spark_k8s.exceptions import InvalidConfiguration
 from airflow_spark_k8s.local.cluster import MARKER, LocalCluster, LocalClusterDidNotStart
+from airflow_spark_k8s.local.requirements_check import MissingRequirement
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -63,8 +66,6 @@ def sleeper(name: str, command: list[str]) -> dict[str, Any]:
 
 
 async def run_pod(cluster: LocalCluster, pod: dict[str, Any], phase: str) -> Any:
-    import asyncio
-
     api = await core(cluster)
     async with api.api_client:
         await api.create_namespaced_pod(cluster.namespace, pod)
@@ -102,10 +103,12 @@ async def test_a_pod_runs_as_a_process_with_an_address_of_its_own(cluster: Local
 
 async def test_stopping_ends_every_process(tmp_path: Path) -> None:
     cluster = LocalCluster(directory=tmp_path).start()
-    folder = folder_of(cluster)
-    await run_pod(cluster, sleeper("long", ["sleep", "3000"]), "Running")
-    assert [p for p in marked(folder) if "sleep" in p.cmdline()]
-    cluster.stop()
+    try:
+        folder = folder_of(cluster)
+        await run_pod(cluster, sleeper("long", ["sleep", "3000"]), "Running")
+        wait_until(lambda: any("sleep" in p.cmdline() for p in marked(folder)))
+    finally:
+        cluster.stop()
     assert marked(folder) == []
     assert os.listdir(tmp_path) == []
     cluster.stop()
@@ -114,11 +117,13 @@ async def test_stopping_ends_every_process(tmp_path: Path) -> None:
 async def test_a_killed_server_leaves_nothing_behind_once_stopped(tmp_path: Path) -> None:
     cluster = LocalCluster(directory=tmp_path).start()
     folder = folder_of(cluster)
-    await run_pod(cluster, sleeper("long", ["sleep", "3000"]), "Running")
-    servers = [p for p in marked(folder) if "airflow_spark_k8s.local" in p.cmdline()]
-    assert len(servers) == 1
-    servers[0].send_signal(signal.SIGKILL)
-    cluster.stop()
+    try:
+        await run_pod(cluster, sleeper("long", ["sleep", "3000"]), "Running")
+        servers = [p for p in marked(folder) if "airflow_spark_k8s.local" in p.cmdline()]
+        assert len(servers) == 1
+        servers[0].send_signal(signal.SIGKILL)
+    finally:
+        cluster.stop()
     assert marked(folder) == []
     assert os.listdir(tmp_path) == []
 
@@ -145,10 +150,38 @@ def test_the_cluster_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     wait_until(lambda: not marked(folder) and not folder.exists())
 
 
-def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(LocalClusterDidNotStart, match="memory"):
-        LocalCluster(directory=tmp_path, memory="plenty").start()
+def test_a_server_that_cannot_start_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho no such luck >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    (tmp_path / "clusters").mkdir()
+    with pytest.raises(LocalClusterDidNotStart, match=r"server ended:\nno such luck"):
+        LocalCluster(directory=tmp_path / "clusters").start()
+    assert os.listdir(tmp_path / "clusters") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        pytest.param({"memory": "plenty"}, "memory='plenty'", id="no quantity"),
+        pytest.param({"cpu": ""}, "cpu=''", id="an empty quantity"),
+        pytest.param({"nodes": 0}, "nodes=0", id="no node"),
+    ],
+)
+def test_senseless_arguments_are_refused_before_anything_starts(
+    tmp_path: Path, arguments: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidConfiguration, match=field):
+        LocalCluster(directory=tmp_path, **arguments).start()
     assert os.listdir(tmp_path) == []
+
+
+def test_an_image_mapped_to_a_folder_without_spark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingRequirement, match="map the image team/spark:1 to the folder"):
+        LocalCluster(images={"team/spark:1": str(tmp_path)}).start()
 
 
 def test_the_environments_proxy_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from lifecycles import Step, digest, recorded, steps_of, surplus, without_repeats
 
 from airflow_spark_k8s.local.conditions import find_condition, is_true
 from airflow_spark_k8s.local.kubelet_context import KubeletTiming
 from airflow_spark_k8s.local.kubelet_node import NodeOffer
 from airflow_spark_k8s.local.paper_cluster import PaperCluster
 from airflow_spark_k8s.local.paper_runtime import PaperScript
-from airflow_spark_k8s.local.resources import JOBS, NAMESPACES, PODS
+from airflow_spark_k8s.local.resources import EVENTS, JOBS, NAMESPACES, PODS
+from tests.integration.lifecycles import Step, digest, recorded, steps_of, surplus, without_repeats
 
 CASES = recorded("job_lifecycles.jsonl")
 # A real kubelet tells of an exit, tears down and lets go in steps that are a second apart.
@@ -162,6 +162,16 @@ def test_suspending_a_running_job_deletes_its_pod_without_counting_it() -> None:
     assert not cluster.pods("golden")
     assert "failed" not in status
     assert "startTime" not in status
+
+
+def test_a_job_that_the_local_cluster_cannot_run_gets_no_pod_but_an_event() -> None:
+    cluster = golden_cluster()
+    cluster.store.create(JOBS, job("indexed", completionMode="Indexed", completions=1, podFailurePolicy=None))
+    cluster.advance(10)
+
+    (event,) = cluster.store.list(EVENTS, "golden")
+    assert not cluster.pods("golden")
+    assert event["message"] == "the local cluster does not run Jobs with completionMode Indexed"
 
 
 def test_job_deleted_without_propagation_leaves_its_pod_alone() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from lifecycles import digest, recorded, steps_of, surplus, without_repeats
 
 from airflow_spark_k8s.local.kubelet_node import NodeOffer
 from airflow_spark_k8s.local.paper_cluster import PaperCluster
 from airflow_spark_k8s.local.paper_runtime import PaperScript
 from airflow_spark_k8s.local.resources import NAMESPACES, PODS
+from tests.integration.lifecycles import digest, recorded, steps_of, surplus, without_repeats
 
 CASES = recorded("pod_lifecycles.jsonl")
 PULL_ERROR = (

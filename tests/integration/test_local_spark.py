@@ -41,6 +41,7 @@ wait_for_executors(2)
 print("Pi with two executors is roughly", pi(8), flush=True)
 wait_for_executors(1)
 print("Pi with one executor is roughly", pi(4), flush=True)
+wait_for_executors(0)
 spark.stop()
 """
 
@@ -55,6 +56,7 @@ DRIVER_CONF = {
     "spark.dynamicAllocation.executorIdleTimeout": "2147483647s",
     "spark.executor.maxNumFailures": "1000",
     "spark.kubernetes.executor.deleteOnTermination": "false",
+    "spark.decommission.enabled": "true",
     # Only the watch may tell the driver of a deleted executor: polling comes too late for this test.
     "spark.kubernetes.executor.apiPollingInterval": "1h",
 }
@@ -96,7 +98,7 @@ def driver(name: str, image: str) -> dict[str, Any]:
     }
 
 
-def executor(driver_pod: Any, number: int, image: str) -> dict[str, Any]:
+def executor(driver_pod: Any, number: int, image: str, *, decommissions: bool) -> dict[str, Any]:
     name = driver_pod.metadata.name
     values = {
         "SPARK_DRIVER_URL": f"spark://CoarseGrainedScheduler@{driver_pod.status.pod_ip}:7078",
@@ -118,6 +120,9 @@ def executor(driver_pod: Any, number: int, image: str) -> dict[str, Any]:
         "uid": driver_pod.metadata.uid,
         "controller": True,
     }
+    spark = container("spark-kubernetes-executor", ["executor"], env, image)
+    if decommissions:
+        spark["lifecycle"] = {"preStop": {"exec": {"command": ["/opt/decom.sh"]}}}
     return {
         "metadata": {
             "name": f"{name}-exec-{number}",
@@ -132,7 +137,7 @@ def executor(driver_pod: Any, number: int, image: str) -> dict[str, Any]:
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
-            "containers": [container("spark-kubernetes-executor", ["executor"], env, image)],
+            "containers": [spark],
             "volumes": [{"name": "spark-local-dir-1", "emptyDir": {}}],
         },
     }
@@ -160,6 +165,11 @@ class Pods:
                 pytest.fail(f"{name} failed:\n{await self.log(name)}")
             await asyncio.sleep(0.2)
         return pod
+
+    async def until_log(self, name: str, text: str) -> None:
+        while text not in await self.log(name):
+            await self.until(name, lambda _: True)
+            await asyncio.sleep(0.2)
 
     async def until_gone(self, name: str) -> None:
         while True:
@@ -207,14 +217,14 @@ async def test_pi_with_hand_made_executors(pods: Pods, spark_cluster: SparkClust
     running = await pods.until(name, lambda pod: pod.status.phase == "Running")
     await pods.spark_rest(name, "")
     for number in (1, 2):
-        await pods.create(executor(running, number, image))
+        await pods.create(executor(running, number, image, decommissions=number == 1))
 
-    while "Pi with two executors" not in await pods.log(name):
-        await pods.until(name, lambda pod: pod.status.phase == "Running")
-        await asyncio.sleep(0.2)
+    await pods.until_log(name, "Pi with two executors")
     executors = await pods.spark_rest(name, "/executors")
     assert {e["id"] for e in executors} == {"driver", "1", "2"}
-    await pods.api.delete_namespaced_pod(f"{name}-exec-2", pods.namespace, grace_period_seconds=0)
+    await pods.api.delete_namespaced_pod(f"{name}-exec-2", pods.namespace)
+    await pods.until_log(name, "Pi with one executor")
+    await pods.api.delete_namespaced_pod(f"{name}-exec-1", pods.namespace)
 
     done = await pods.until(name, lambda pod: pod.status.phase == "Succeeded")
     assert done.status.container_statuses[0].state.terminated.exit_code == 0
@@ -223,8 +233,8 @@ async def test_pi_with_hand_made_executors(pods: Pods, spark_cluster: SparkClust
     assert len(results) == 2
     assert all(abs(result - 3.1416) < SUFFICIENT for result in results)
 
-    first = await pods.until(f"{name}-exec-1", lambda pod: pod.status.phase == "Succeeded")
-    assert first.status.container_statuses[0].state.terminated.reason == "Completed"
+    assert "executor with id 2 was deleted" in log
+    assert re.search(r"Executor 1 on \S+ is decommissioned", log)
     await pods.api.delete_namespaced_pod(name, pods.namespace)
     await pods.until_gone(f"{name}-exec-1")
     await pods.api.delete_namespaced_config_map(f"{name}-app", pods.namespace)

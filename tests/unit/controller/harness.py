@@ -7,12 +7,11 @@ import random
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from fakes.cluster import FakeCluster
-from fakes.spark import REFERENCE
-
 from airflow_spark_k8s.controller.loop import run
 from airflow_spark_k8s.core.outcome import Outcome
 from airflow_spark_k8s.local.timers import VirtualTimeLoop
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.spark import REFERENCE
 
 T = TypeVar("T")
 

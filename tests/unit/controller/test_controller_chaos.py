@@ -7,10 +7,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-from fakes.cluster import FakeCluster, Fault
-from fakes.objects import EXECUTOR, status, terminated
-from fakes.spark import PODS, Application
-from harness import LoopClock, control, in_virtual_time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +21,10 @@ from airflow_spark_k8s.exceptions import (
     ServerError,
     TooManyRequests,
 )
+from tests.fakes.cluster import FakeCluster, Fault
+from tests.fakes.objects import EXECUTOR, status, terminated
+from tests.fakes.spark import PODS, Application
+from tests.unit.controller.harness import LoopClock, control, in_virtual_time
 
 ERRORS: list[Callable[[], ClusterError]] = [
     lambda: ClusterUnreachable("timed out"),
@@ -34,6 +34,8 @@ ERRORS: list[Callable[[], ClusterError]] = [
     lambda: Conflict("changed", status=409),
     lambda: Gone("too old", status=410),
 ]
+
+LOST_ANSWERS = ERRORS[:2]
 
 FATES = [
     status("Failed", EXECUTOR, terminated(137, "OOMKilled")),
@@ -96,15 +98,12 @@ class Chaos:
             self.random.choice([self._break_calls, self._break_calls, self._evict, self._delete_executor])()
 
     def _break_calls(self) -> None:
-        methods = self.random.choice([("POST",), ("PATCH",), ("DELETE",), ("GET",), ("WATCH",)])
-        self.cluster.faults.append(
-            Fault(
-                lambda method, path: method in methods,
-                self.random.choice(ERRORS),
-                times=self.random.randint(1, 6),
-                after_effect=self.random.random() < 0.4,
-            )
-        )
+        broken = self.random.choice(["POST", "PATCH", "DELETE", "GET", "WATCH"])
+        error = self.random.choice(ERRORS)
+        # A server that refuses has done nothing; one that breaks down may have.
+        lost = error in LOST_ANSWERS and self.random.random() < 0.6
+        times = self.random.randint(1, 6)
+        self.cluster.faults.append(Fault(lambda method, path: method == broken, error, times, lost))
 
     def _evict(self) -> None:
         pods = [pod for pod in self.cluster.named("pods") if "-exec-" not in pod["metadata"]["name"]]

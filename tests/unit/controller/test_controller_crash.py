@@ -6,17 +6,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
-from fakes.cluster import FakeCluster, Fault
-from fakes.objects import EXECUTOR, status, terminated
-from fakes.spark import Application
-from harness import EPOCH, control, in_virtual_time
 
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.exceptions import ClusterUnreachable
+from tests.fakes.cluster import FakeCluster, Fault
+from tests.fakes.objects import EXECUTOR, status, terminated
+from tests.fakes.spark import Application
+from tests.unit.controller.harness import EPOCH, control, in_virtual_time
 
 ALLOCATION = AllocationSettings(target=3, batch_size=2)
 OUT_OF_MEMORY = status("Failed", EXECUTOR, terminated(137, "OOMKilled"))
@@ -55,11 +54,10 @@ async def _dying_at(step: int | None, application: Application, **options: objec
     return await control(application.cluster, **options)
 
 
-def _comparable(outcome: Outcome) -> Outcome:
-    rows = tuple(replace(row, completed_tasks=None, failed_tasks=None, cores=1) for row in outcome.executors)
-    return replace(
-        outcome, executors=rows, completed_tasks=None, total_tasks=None, spark_version=None, message=""
-    )
+def _comparable(outcome: Outcome) -> tuple[object, ...]:
+    """What does not depend on which ids were given out, nor on when the driver was asked last."""
+    good = outcome.executor_counts.get("succeeded")
+    return (outcome.verdict, outcome.exit_code, outcome.driver_pod, outcome.driver_restarts, good)
 
 
 SCENARIOS = {
@@ -137,7 +135,7 @@ def test_two_controllers_at_once_agree_and_double_nothing(
         await application.stop()
         _check(application)
         assert one.verdict is other.verdict is Verdict.SUCCEEDED
-        assert len(application.ids_used) == 4
+        assert len(application.ids_used) == 4, "three executors, and one for the one that died"
 
     in_virtual_time(main())
 

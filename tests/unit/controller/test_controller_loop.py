@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
-
-from fakes.cluster import FakeCluster
-from fakes.spark import REFERENCE, Application
 
 from airflow_spark_k8s.controller.loop import run
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.local.timers import VirtualTimeLoop
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.spark import REFERENCE, Application
 
 T = TypeVar("T")
 

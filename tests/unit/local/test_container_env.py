@@ -161,7 +161,7 @@ def test_missing_references_are_told_as_the_kubelet_does(
 def test_the_api_server_is_in_eight_variables_as_in_a_real_pod(store: Store) -> None:
     env = _env(store, {})
 
-    assert sum("KUBERNETES" in f"{name}={value}" for name, value in env.items()) == 7
+    assert sum("KUBERNETES" in f"{name}={value}" for name, value in env.items()) == 8
     assert env["KUBERNETES_PORT_443_TCP"] == "tcp://10.96.0.1:443"
     assert env["KUBERNETES_SERVICE_PORT_HTTPS"] == "443"
 

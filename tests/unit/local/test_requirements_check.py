@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from airflow_spark_k8s.local.requirements_check import (
     MissingRequirement,
     check_java,
     check_loopback,
+    check_ports,
     check_pyspark,
     check_spark_home,
     java_major,
@@ -30,7 +32,9 @@ def test_version_of_java(text: str, major: int | None) -> None:
 def fake_java(home: Path, version: str) -> Path:
     java = home / "bin" / "java"
     java.parent.mkdir(parents=True)
-    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+    java.write_text(
+        f"#!/bin/sh\necho '    java.home = {home}' >&2\necho 'openjdk version \"{version}\"' >&2\n"
+    )
     java.chmod(0o755)
     return home
 
@@ -57,6 +61,22 @@ def test_no_java_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_another_operating_system_is_told_in_one_line() -> None:
     with pytest.raises(MissingRequirement, match="needs Linux, this is darwin: run it on Linux, in WSL2"):
         check_loopback("darwin")
+
+
+def test_a_port_that_another_program_has_on_every_address_is_told_in_one_line() -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(MissingRequirement, match=f"port {port} is taken: end the program"):
+            check_ports([port])
+
+
+def test_a_port_that_another_program_has_on_its_own_address_is_free_for_pods() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        check_ports([other.getsockname()[1]])
 
 
 def test_a_folder_without_spark_is_told_in_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_retries_come_after_ever_longer_pauses_until_forgotten() -> None:
     queue: WorkQueue[str] = WorkQueue(timers, handle)
     queue.add("a")
     timers.advance(10.0)
-    pauses = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(times)]
 
     assert pauses == pytest.approx([0.05, 0.1, 0.2])
     queue.forget("a")
