@@ -1,29 +1,29 @@
 """Every error of this package.
 
-    SparkKubernetesError
-    ├── InvalidConfiguration (ValueError)     a value that cannot work; nothing was created
-    │   ├── UnsupportedProperty               a Spark property that would shape a pod and is not honoured
-    │   └── InvalidTemplate                   a pod or Job template that does not render or is no pod or Job
-    ├── ClusterError                          the API server did not do what was asked
-    │   ├── ClusterUnreachable                no answer: refused, timed out, broken connection
-    │   ├── Unauthorized                      401, also after the credentials were refreshed
-    │   ├── Forbidden                         403: names verb, resource and namespace
-    │   │   └── QuotaExceeded                 403 because a ResourceQuota is used up
-    │   ├── NotFound                          404
-    │   ├── Conflict                          409: somebody else changed the object, or a precondition failed
-    │   │   └── AlreadyExists                 409: the name is taken
-    │   ├── Gone                              410: the resourceVersion is too old, list again
-    │   ├── Invalid                           400/422: the object was refused; names the fields
-    │   ├── TooManyRequests                   429, with the seconds to wait if the server said so
-    │   └── ServerError                       5xx
-    └── ApplicationFailed                     a verdict on a Spark application, with its summary
-        ├── DriverFailed                      the driver ended with an exit code other than 0
-        ├── DriverOutOfMemory                 the driver was killed for memory
-        ├── DriverLost                        the driver is gone and left no evidence of success
-        ├── DriverTookOver                    the user's code overrides the master or the number of executors
-        ├── DriverStartFailed                 the driver's container can never start (image, config)
-        ├── SparkVersionMismatch              the driver runs another Spark than the task says
-        └── ApplicationTimedOut               the task's execution_timeout passed
+SparkKubernetesError
+├── InvalidConfiguration (ValueError)     a value that cannot work; nothing was created
+│   ├── UnsupportedProperty               a Spark property that would shape a pod and is not honoured
+│   └── InvalidTemplate                   a pod or Job template that does not render or is no pod or Job
+├── ClusterError                          the API server did not do what was asked
+│   ├── ClusterUnreachable                no answer: refused, timed out, broken connection
+│   ├── Unauthorized                      401, also after the credentials were refreshed
+│   ├── Forbidden                         403: names verb, resource and namespace
+│   │   └── QuotaExceeded                 403 because a ResourceQuota is used up
+│   ├── NotFound                          404
+│   ├── Conflict                          409: somebody else changed the object, or a precondition failed
+│   │   └── AlreadyExists                 409: the name is taken
+│   ├── Gone                              410: the resourceVersion is too old, list again
+│   ├── Invalid                           400/422: the object was refused; names the fields
+│   ├── TooManyRequests                   429, with the seconds to wait if the server said so
+│   └── ServerError                       5xx
+└── ApplicationFailed                     a verdict on a Spark application, with its summary
+    ├── DriverFailed                      the driver ended with an exit code other than 0
+    ├── DriverOutOfMemory                 the driver was killed for memory
+    ├── DriverLost                        the driver is gone and left no evidence of success
+    ├── DriverTookOver                    the user's code overrides the master or the number of executors
+    ├── DriverStartFailed                 the driver's container can never start (image, config)
+    ├── SparkVersionMismatch              the driver runs another Spark than the task says
+    └── ApplicationTimedOut               the task's execution_timeout passed
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class UnsupportedProperty(InvalidConfiguration):
 
 
 class InvalidTemplate(InvalidConfiguration):
-    """A template that does not render, or whose result is no valid pod or Job; `field` is the path of the wrong field."""
+    """A template that does not render or gives no valid pod or Job; `field` is the path of what is wrong."""
 
 
 class ClusterError(SparkKubernetesError):
@@ -135,7 +135,7 @@ class DriverLost(ApplicationFailed):
 
 
 class DriverTookOver(ApplicationFailed):
-    """The user's code overrides the master or the number of executors, so that no executor of ours can join."""
+    """The user's code overrides the master or the number of executors: no executor of ours can join."""
 
 
 class DriverStartFailed(ApplicationFailed):

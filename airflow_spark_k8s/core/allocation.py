@@ -11,7 +11,8 @@ from airflow_spark_k8s.core.backoff import doubling
 from airflow_spark_k8s.core.cleanup import EARLY_WINDOW_SECONDS, START_SECONDS
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.fleet import Fleet, holds, unseen_key
-from airflow_spark_k8s.core.gate import open_key, still_wants
+from airflow_spark_k8s.core.gate import last_end, open_key, still_wants
+from airflow_spark_k8s.core.history import History
 from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.core.state import CREATE, Scene
 
@@ -43,19 +44,21 @@ class Allocation:
     due: float | None = None  # look again then, even if nothing happens; None: no need
 
 
-def allocate(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Allocation:
+def allocate(scene: Scene, fleet: Fleet, allocation: AllocationSettings, known: History) -> Allocation:
     """
     The next step towards the target: create reserved pods, look for unseen ones, or reserve a new round.
+
+    `known` is the driver's history with what this look adds to it.
 
     Source: org.apache.spark.scheduler.cluster.k8s.ExecutorPodsAllocator.onNewSnapshots
     """
     searches, search_due = _searches(scene, fleet)
-    step = _pay(scene, fleet) if fleet.owed else _advance(scene, fleet, allocation)
+    step = _pay(scene, fleet) if fleet.owed else _advance(scene, fleet, allocation, known)
     return replace(step, searches=searches, due=_earlier(step.due, search_due))
 
 
-def _advance(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Allocation:
-    size, due = _next_round(scene, fleet, allocation)
+def _advance(scene: Scene, fleet: Fleet, allocation: AllocationSettings, known: History) -> Allocation:
+    size, due = _next_round(scene, fleet, allocation, known)
     if size == 0:
         full = fleet.alive >= allocation.target
         return Allocation(_settled(scene, fleet, even_without_need=full), due=due)
@@ -110,14 +113,14 @@ def _search_time(scene: Scene, fleet: Fleet, number: int) -> float:
 
 def _creations(fleet: Fleet, numbers: Iterable[int], not_after: float) -> tuple[CreateExecutor, ...]:
     driver = fleet.driver
-    if driver.ip is None:
-        return ()
     return tuple(
         CreateExecutor(number, driver.name, driver.uid, driver.ip, not_after) for number in sorted(numbers)
     )
 
 
-def _next_round(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> tuple[int, float | None]:
+def _next_round(
+    scene: Scene, fleet: Fleet, allocation: AllocationSettings, known: History
+) -> tuple[int, float | None]:
     """Size of a round to begin now, 0 for none, and when to look again if time alone may change that."""
     wanted = allocation.target - fleet.alive
     slots = allocation.max_pending_pods - len(fleet.pending)
@@ -129,7 +132,7 @@ def _next_round(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> t
         if fleet.marks.reserved
         else scene.now,
         scene.state.backoff(CREATE).until,
-        scene.now + pause_after_failures(scene, fleet, allocation),
+        scene.now + pause_after_failures(scene, fleet, allocation, known),
     )
     return (size, None) if earliest <= scene.now else (0, earliest)
 
@@ -156,26 +159,27 @@ def _settled(scene: Scene, fleet: Fleet, *, even_without_need: bool = False) -> 
     return IdMarks(marks.reserved, max(highest, marks.settled), next_holder(scene))
 
 
-def pause_after_failures(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> float:
+def pause_after_failures(scene: Scene, fleet: Fleet, allocation: AllocationSettings, known: History) -> float:
     """
     Seconds to wait before the next round because executors failed to start, 0 if none did.
 
     It doubles with every round that brought nothing but such failures, so that a broken image does not burn
     pods for ever; one executor that works ends it.
     """
-    entries = fleet.driver.history.entries.values()
+    entries = known.entries.values()
     proofs = [entry.executor_id for entry in entries if not (entry.start_failure or entry.too_early)]
     working = fleet.registered if fleet.registered is not None else _running_for_long(scene, fleet)
     latest_proof = max([*proofs, *working], default=0)
     failures = [entry for entry in entries if entry.start_failure and entry.executor_id > latest_proof]
     rounds = math.ceil(len(failures) / min(allocation.target, allocation.batch_size))
     pause = doubling(FIRST_START_PAUSE_SECONDS, rounds, LONGEST_START_PAUSE_SECONDS)
-    waits = [entry.at_epoch_seconds + pause for entry in failures]
+    ends = [(entry, pause) for entry in failures]
     if 0 <= scene.age(*open_key(fleet.driver)) < EARLY_WINDOW_SECONDS:
-        waits += [entry.at_epoch_seconds + EARLY_PAUSE_SECONDS for entry in entries if entry.too_early]
-    longest = max(pause, EARLY_PAUSE_SECONDS)
-    # Clocks of two machines differ: no wait is longer than the pause itself.
-    return max((min(moment - scene.now, longest) for moment in waits), default=0.0)
+        ends += [(entry, EARLY_PAUSE_SECONDS) for entry in entries if entry.too_early]
+    # The clock of the controller that wrote an entry may be ahead of this one's.
+    latest = last_end(scene, fleet)
+    waits = [min(entry.at_epoch_seconds, latest) + wait - scene.now for entry, wait in ends]
+    return max(waits, default=0.0)
 
 
 def _running_for_long(scene: Scene, fleet: Fleet) -> list[int]:

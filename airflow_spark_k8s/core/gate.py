@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_spark_k8s.core.fleet import Fleet
 from airflow_spark_k8s.core.pod_state import Running
-from airflow_spark_k8s.core.snapshot import DriverPod, Reach, SparkView
+from airflow_spark_k8s.core.snapshot import DriverPod, Reach
 from airflow_spark_k8s.core.state import Key, Scene
 
 READY_MARGIN_SECONDS = 10.0
@@ -33,7 +33,7 @@ def is_open(scene: Scene, driver: DriverPod) -> bool:
     An open port is too early a sign: the application must be visible in the REST interface. Where that cannot
     be asked, or stays silent, the readiness of the driver pod plus a margin has to do.
     """
-    if driver.deleting or driver.ip is None or not isinstance(driver.state, Running):
+    if driver.deleting or not driver.ip or not isinstance(driver.state, Running):
         return False
     ready_seconds = scene.age("ready", driver.uid)
     unknown_seconds = scene.age("reach", driver.uid, Reach.UNKNOWN.value)
@@ -56,14 +56,19 @@ def still_wants(scene: Scene, fleet: Fleet) -> bool:
     """
     if _ended(fleet) == 0:
         return True
-    key: Key = ("ended", fleet.driver.uid, _ended(fleet))
-    spark: SparkView = fleet.spark
+    spark = fleet.spark
     if spark.reach is Reach.YES:
-        return spark.asked_at >= scene.since[key]
+        return spark.asked_at >= last_end(scene, fleet)
     if not fleet.driver.ready:
         return False
     margin = READY_MARGIN_SECONDS if spark.reach is Reach.UNKNOWN else SILENT_MARGIN_SECONDS
-    return min(scene.age(*key), scene.age("reach", fleet.driver.uid, spark.reach.value)) >= margin
+    silent_seconds = scene.age("reach", fleet.driver.uid, spark.reach.value)
+    return min(scene.now - last_end(scene, fleet), silent_seconds) >= margin
+
+
+def last_end(scene: Scene, fleet: Fleet) -> float:
+    """When this controller noticed the last end of an executor, or the driver if there was none."""
+    return scene.since["ended", fleet.driver.uid, _ended(fleet)]
 
 
 def gate_due(scene: Scene, driver: DriverPod) -> float | None:

@@ -19,6 +19,7 @@ from airflow_spark_k8s.core.closing import (
 )
 from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen
 from airflow_spark_k8s.core.gate import driver_conditions, gate_due, is_open, open_key
+from airflow_spark_k8s.core.history import History
 from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.notes import lines, speak
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
@@ -187,7 +188,7 @@ def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Ste
     actions: list[Action] = list(_driver_records(scene))
     if fleet is None or cleaning is None:
         return Step(tuple(actions), _backoff_due(scene))
-    allocation = _allocation(scene, fleet)
+    allocation = _allocation(scene, fleet, cleaning.history or fleet.driver.history)
     if scene.state.backoff(DELETE).open(scene.now):
         actions += cleaning.deletions
     marks = allocation.marks
@@ -213,12 +214,12 @@ def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Ste
     )
 
 
-def _allocation(scene: Scene, fleet: Fleet) -> Allocation:
+def _allocation(scene: Scene, fleet: Fleet, known: History) -> Allocation:
     settings, job = scene.desired.settings, scene.observed.job
     active = job is not None and job.phase is JobPhase.ACTIVE
     if settings is None or not active or not is_open(scene, fleet.driver):
         return Allocation()
-    return allocate(scene, fleet, settings.allocation)
+    return allocate(scene, fleet, settings.allocation, known)
 
 
 def _driver_records(scene: Scene) -> Iterable[RecordDrivers]:

@@ -42,7 +42,7 @@ class DriverPod:
     resource_version: str
     created: str  # as the API server writes it, sorts by time
     state: PodState
-    ip: str | None
+    ip: str  # empty: not known yet
     node: str | None
     deleting: bool
     disruption: str | None  # why the cluster takes it away; None: it does not
@@ -162,7 +162,7 @@ def driver_pod(pod: Manifest) -> DriverPod:
         resource_version=metadata["resourceVersion"],
         created=metadata.get("creationTimestamp") or "",
         state=pod_state(pod, DRIVER_CONTAINER),
-        ip=status.get("podIP") or None,
+        ip=status.get("podIP") or "",
         node=(pod.get("spec") or {}).get("nodeName"),
         deleting=is_deleting(pod),
         disruption=disruption(pod),

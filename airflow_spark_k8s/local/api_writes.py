@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.api_reads import as_list, select, selected
-from airflow_spark_k8s.local.decoding import Decoded, check_fields, decode, parse_body, parse_json
+from airflow_spark_k8s.local.decoding import check_fields, decode, parse_body, parse_json
 from airflow_spark_k8s.local.errors import ApiError, bad_request, invalid, not_found
 from airflow_spark_k8s.local.exchange import Request, Response
 from airflow_spark_k8s.local.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, apply_patch
@@ -66,13 +66,10 @@ def patch_object(store: Store, target: Target, request: Request) -> Response:
         raise bad_request("the name of the object cannot be changed by a patch")
     decoded = decode(resource, patched)
     warnings = check_fields(resource, decoded, request.parameter("fieldValidation"))
-    new = _write_patched(store, target, decoded, is_dry_run(request))
-    return Response(body=new, warnings=warnings)
-
-
-def _write_patched(store: Store, target: Target, decoded: Decoded, dry_run: bool) -> Manifest:
-    subresource = target.subresource or None
-    return store.update(target.resource, decoded.object, subresource=subresource, dry_run=dry_run)
+    stored = store.update(
+        resource, decoded.object, subresource=target.subresource or None, dry_run=is_dry_run(request)
+    )
+    return Response(body=stored, warnings=warnings)
 
 
 def delete_object(store: Store, target: Target, request: Request) -> Response:

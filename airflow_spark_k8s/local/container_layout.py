@@ -33,6 +33,7 @@ class Machine:
     """What every container of this machine shares."""
 
     java_home: Path
+    java_options: tuple[str, ...]  # of every driver and executor, before their own
     claims_folder: Path  # persistent volume claims: `<namespace>/<claim>`
     base_env: Mapping[str, str]  # set in every container, the lowest precedence
 
@@ -69,8 +70,8 @@ class Layout:
 
     @property
     def temporary_folder(self) -> Path:
-        """The container's /tmp."""
-        return self.folder / "tmp"
+        """The container's /tmp; its path is kept short, for the sockets that programs make there."""
+        return self.pod_folder / "tmp" / f"{self.plan.name}-{self.plan.restart_count}"
 
     @property
     def work_folder(self) -> Path:
@@ -88,11 +89,12 @@ class Layout:
             places[SPARK_HOME] = self.spark_home
             places[JAVA_HOME] = self.machine.java_home
             places[DECOMMISSION_SCRIPT] = self.folder / "decom.sh"
-        if self.plan.working_dir:
-            places.setdefault(self.plan.working_dir.rstrip("/") or "/", self.folder / "cwd")
         for number, mount in enumerate(self.plan.mounts):
             places[mount.path.rstrip("/")] = self._target(number, mount)
-        places.pop("/", None)
+        wanted = self.plan.working_dir
+        if wanted and not PathMap(places).path(wanted).exists() and wanted not in places:
+            # A folder of the image that is not here; runtimes make it if the image lacks it, too.
+            places[wanted.rstrip("/")] = self.folder / "cwd"
         return PathMap(places)
 
     def build(self, paths: PathMap) -> None:
@@ -120,6 +122,7 @@ class Layout:
             java_home=self.machine.java_home,
             work_folder=self.directory(paths),
             temporary_folder=self.temporary_folder,
+            java_options=self.machine.java_options,
         )
         return entry_point(args, env, place) if args else None
 
@@ -147,6 +150,9 @@ class Layout:
         }
         if self.spark_home is not None:
             env["SPARK_HOME"] = str(self.spark_home)
+        if f"{SPARK_HOME}/conf" in paths.places:
+            # Spark looks for it below its home, where a mount cannot be.
+            env["SPARK_CONF_DIR"] = str(paths.places[f"{SPARK_HOME}/conf"])
         return {**env, **self._client_env(paths), **paths.values(self.plan.env)}
 
     def _client_env(self, paths: PathMap) -> dict[str, str]:

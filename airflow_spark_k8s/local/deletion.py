@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_spark_k8s.core.spec import Manifest
-from airflow_spark_k8s.local.errors import ApiError, conflict, modified
+from airflow_spark_k8s.local.errors import ApiError
 from airflow_spark_k8s.local.manifests import copy_manifest, is_terminal, parse_timestamp, timestamp
 from airflow_spark_k8s.local.resources import NAMESPACES, PODS, Resource
 
@@ -84,10 +84,10 @@ def uid_conflict(resource: Resource, name: str, asked: str, recorded: str) -> Ap
 
 def _kind_conflict(resource: Resource, name: str, why: str) -> ApiError:
     # Preconditions of a deletion are reported with the kind where other conflicts name the resource.
-    error = modified(resource, name) if not why else conflict(resource, name, why)
     subject = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     message = f'Operation cannot be fulfilled on {subject} "{name}": {why}'
-    return ApiError(409, "Conflict", message, {**(error.details or {}), "kind": resource.kind})
+    group = {"group": resource.group} if resource.group else {}
+    return ApiError(409, "Conflict", message, {"name": name, **group, "kind": resource.kind})
 
 
 def _grace_seconds(resource: Resource, obj: Manifest, options: DeleteOptions) -> int:

@@ -25,11 +25,11 @@ VERSION = {
 
 _AGGREGATED = "g=apidiscovery.k8s.io"
 _SUBRESOURCES = {
-    "eviction": ("Eviction", ("create",)),
-    "binding": ("Binding", ("create",)),
-    "token": ("TokenRequest", ("create",)),
-    "log": ("Pod", ("get",)),
-    "finalize": ("Namespace", ("update",)),
+    "eviction": ("policy/v1 Eviction", ("create",)),
+    "binding": ("v1 Binding", ("create",)),
+    "token": ("authentication.k8s.io/v1 TokenRequest", ("create",)),
+    "log": ("", ("get",)),
+    "finalize": ("", ("update",)),
     "status": ("", ("get", "patch", "update")),
     "proxy": ("", ("create", "delete", "get", "patch", "update")),
 }
@@ -86,16 +86,11 @@ def _resource_list(group: str, version: str) -> Manifest:
     for each in _of(group, version):
         resources.append(_resource(each))
         for name in each.subresources:
-            kind, verbs = _SUBRESOURCES[name]
-            resources.append(
-                {
-                    "name": f"{each.plural}/{name}",
-                    "singularName": "",
-                    "namespaced": each.namespaced,
-                    "kind": kind or each.kind,
-                    "verbs": list(verbs),
-                }
-            )
+            kind, verbs = _subresource(each, name)
+            # kubectl only evicts where the entry names the group of Eviction.
+            other = {} if (kind["group"], kind["version"]) == (group, version) else kind
+            found = {"name": f"{each.plural}/{name}", "singularName": "", "namespaced": each.namespaced}
+            resources.append({**found, **other, "kind": kind["kind"], "verbs": verbs})
     group_version = f"{group}/{version}" if group else version
     return {
         "kind": "APIResourceList",
@@ -157,16 +152,17 @@ def _aggregated_resource(each: Resource) -> Manifest:
         found["shortNames"] = list(each.short_names)
     if each.categories:
         found["categories"] = list(each.categories)
-    subresources = [
-        {
-            "subresource": name,
-            "responseKind": {
-                "group": each.group,
-                "version": each.version,
-                "kind": _SUBRESOURCES[name][0] or each.kind,
-            },
-            "verbs": list(_SUBRESOURCES[name][1]),
-        }
-        for name in each.subresources
-    ]
+    subresources = []
+    for name in each.subresources:
+        kind, verbs = _subresource(each, name)
+        subresources.append({"subresource": name, "responseKind": kind, "verbs": verbs})
     return found | ({"subresources": subresources} if subresources else {})
+
+
+def _subresource(each: Resource, name: str) -> tuple[dict[str, str], list[str]]:
+    kind, verbs = _SUBRESOURCES[name]
+    api_version, _, own = kind.partition(" ")
+    if not own:
+        return {"group": each.group, "version": each.version, "kind": each.kind}, list(verbs)
+    group, _, version = api_version.rpartition("/")
+    return {"group": group, "version": version, "kind": own}, list(verbs)

@@ -17,6 +17,7 @@ from airflow_spark_k8s.local.container_layout import Layout, Machine
 from airflow_spark_k8s.local.container_log import ContainerLog
 from airflow_spark_k8s.local.kubelet_runtime import (
     ContainerPlan,
+    ContainerStartError,
     Exit,
     LogOptions,
     ProxyAnswer,
@@ -75,6 +76,7 @@ class ProcessRuntime:
         self._wall_clock = wall_clock
         self._memory = MemoryWatch(loop)
         self._pods: dict[str, _Pod] = {}
+        self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def pull(self, pod: Manifest, container: Manifest, done: Callable[[PullResult], None]) -> None:
@@ -96,19 +98,12 @@ class ProcessRuntime:
             spark_home=image.spark_home if image else None,
             machine=self._settings.machine,
         )
-        paths = layout.paths()
-        layout.build(paths)
         log = self._new_log(known, container)
-        instance = Instance(
-            self._loop,
-            layout,
-            log,
-            command=layout.command(paths, self.pod_address(pod)),
-            memory=self._memory,
-            whole_container=self._settings.oom == "container",
-            wall_clock=self._wall_clock,
-            exited=exited,
-        )
+        try:
+            instance = self._instance(pod, layout, log, exited)
+        except OSError as error:
+            log.end(self._wall_clock())
+            raise ContainerStartError(f"cannot set up the container: {error}") from error
         known.instances[container.name] = instance
         return instance.id
 
@@ -195,10 +190,28 @@ class ProcessRuntime:
         )
         return PullResult(None, "ErrImagePull", message)
 
+    def _instance(
+        self, pod: Manifest, layout: Layout, log: ContainerLog, exited: Callable[[Exit], None]
+    ) -> Instance:
+        paths = layout.paths()
+        layout.build(paths)
+        return Instance(
+            self._loop,
+            layout,
+            log,
+            command=layout.command(paths, self.pod_address(pod)),
+            memory=self._memory,
+            whole_container=self._settings.oom == "container",
+            wall_clock=self._wall_clock,
+            exited=exited,
+        )
+
     def _pod(self, pod: Manifest) -> _Pod:
         uid = str(pod["metadata"]["uid"])
         if uid not in self._pods:
-            folder = self._settings.folder / uid
+            # A number, not the uid: paths of sockets in a container's /tmp may have 107 characters.
+            self._count += 1
+            folder = self._settings.folder / str(self._count)
             (folder / "logs").mkdir(parents=True, exist_ok=True)
             self._pods[uid] = _Pod(folder)
         return self._pods[uid]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,21 +49,25 @@ class SparkCluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NamedCluster:
-    """A real cluster, as a context of a kubeconfig names it."""
+    """A cluster, as a context of a kubeconfig names it."""
 
     kubeconfig_path: Path
     context: str
     namespace: str
     spark_image: str
+    driver_service_account: str | None  # None: the namespace's default account has the rights of a driver
 
     def connection_extra(self) -> dict[str, Any]:
         """Extras of an Airflow connection of type `spark_kubernetes` to it."""
-        return {
+        extra = {
             "kube_config_path": str(self.kubeconfig_path),
             "cluster_context": self.context,
             "namespace": self.namespace,
             "image": self.spark_image,
         }
+        if self.driver_service_account is not None:
+            extra["driver_service_account"] = self.driver_service_account
+        return extra
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -85,14 +90,18 @@ def spark_cluster(request: pytest.FixtureRequest) -> Iterator[SparkCluster]:
     context = request.config.getoption("--kube-context")
     namespace = request.config.getoption("--kube-namespace")
     image = request.config.getoption("--spark-image")
-    if context:
-        yield NamedCluster(_kubeconfig(), context, namespace, image)
-        return
     # Imported here: this module is loaded in every pytest run of an environment that has the package.
-    from airflow_spark_k8s.local.cluster import LocalCluster
+    from airflow_spark_k8s.local.driver_rights import driver_service_account
 
-    with LocalCluster(namespace=namespace, spark_image=image) as cluster:
-        yield cluster
+    with ExitStack() as stack:
+        kubeconfig = _kubeconfig()
+        if not context:
+            from airflow_spark_k8s.local.cluster import LocalCluster
+
+            local = stack.enter_context(LocalCluster(namespace=namespace, spark_image=image, rbac=True))
+            kubeconfig, context = local.kubeconfig_path, local.context
+        account = stack.enter_context(driver_service_account(kubeconfig, context, namespace))
+        yield NamedCluster(kubeconfig, context, namespace, image, account)
 
 
 def _kubeconfig() -> Path:

@@ -23,6 +23,7 @@ import yaml
 from airflow_spark_k8s.local.addresses import PodAddresses
 from airflow_spark_k8s.local.api import Api
 from airflow_spark_k8s.local.authentication import Tokens
+from airflow_spark_k8s.local.authorization import RoleAuthorizer
 from airflow_spark_k8s.local.certificates import make_certificates
 from airflow_spark_k8s.local.cluster import MARKER
 from airflow_spark_k8s.local.container_layout import Machine
@@ -51,6 +52,8 @@ class ServeOptions:
     namespace: str
     oom: Literal["container", "child"]
     images: Mapping[str, str] = field(default_factory=dict)
+    java_options: tuple[str, ...] = ()
+    rbac: bool = False
 
 
 def wall_clock() -> datetime:
@@ -85,7 +88,8 @@ async def _start(options: ServeOptions, stack: contextlib.AsyncExitStack) -> dic
     if store.peek(NAMESPACES, None, options.namespace) is None:
         store.create(NAMESPACES, {"metadata": {"name": options.namespace}})
     kubelets: dict[str, Kubelet] = {}
-    server = HttpsServer(Api(store, nodes=kubelets, tokens=tokens), certificates)
+    authorizer = RoleAuthorizer(store) if options.rbac else None
+    server = HttpsServer(Api(store, authorizer=authorizer, nodes=kubelets, tokens=tokens), certificates)
     url = await server.start()
     stack.push_async_callback(server.stop)
     runtime = _runtime(options, chance)
@@ -108,7 +112,10 @@ async def _start(options: ServeOptions, stack: contextlib.AsyncExitStack) -> dic
 def _runtime(options: ServeOptions, chance: random.Random) -> ProcessRuntime:
     folder = Path(options.directory)
     machine = Machine(
-        java_home=check_java(), claims_folder=folder / "claims", base_env={MARKER: options.directory}
+        java_home=check_java(),
+        java_options=tuple(options.java_options),
+        claims_folder=folder / "claims",
+        base_env={MARKER: options.directory},
     )
     settings = RuntimeSettings(
         folder=folder / "pods",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -130,7 +131,7 @@ class HttpsServer:
                 request.method,
                 f"{url}?{proxy.query}" if proxy.query else url,
                 headers=headers | {"accept-encoding": "identity"},
-                data=request.body or None,
+                data=io.BytesIO(request.body) if request.body else None,
                 allow_redirects=False,
                 ssl=False,
                 timeout=aiohttp.ClientTimeout(

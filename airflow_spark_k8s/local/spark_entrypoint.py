@@ -36,6 +36,7 @@ class SparkPlace:
     java_home: Path
     work_folder: Path  # the container's working directory
     temporary_folder: Path  # what the JVM uses as java.io.tmpdir
+    java_options: tuple[str, ...] = ()  # before all others, so that the container's own win
 
 
 def entry_point(args: Sequence[str], env: Mapping[str, str], place: SparkPlace) -> Command:
@@ -92,14 +93,19 @@ def _driver(args: Sequence[str], env: Mapping[str, str], place: SparkPlace) -> C
         *args,
     )
     # The system's temporary folder would be shared by all containers and outlive them.
-    options = f"-Djava.io.tmpdir={place.temporary_folder} {env.get('SPARK_SUBMIT_OPTS', '')}".strip()
-    return Command(argv, {**env, "SPARK_SUBMIT_OPTS": options}, has_init=True)
+    options = [*place.java_options, f"-Djava.io.tmpdir={place.temporary_folder}"]
+    if env.get("SPARK_SUBMIT_OPTS"):
+        options.append(env["SPARK_SUBMIT_OPTS"])
+    # The launcher is a short-lived JVM that only puts the driver's command line together.
+    launcher = {"SPARK_LAUNCHER_OPTS": " ".join(place.java_options)}
+    return Command(argv, {**launcher, **env, "SPARK_SUBMIT_OPTS": " ".join(options)}, has_init=True)
 
 
 def _executor(env: Mapping[str, str], place: SparkPlace) -> Command:
     memory = env.get("SPARK_EXECUTOR_MEMORY", "")
     argv = [
         f"{place.java_home}/bin/java",
+        *place.java_options,
         f"-Djava.io.tmpdir={place.temporary_folder}",
         *java_options(env),
         f"-Xms{memory}",

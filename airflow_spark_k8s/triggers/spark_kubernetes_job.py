@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow_spark_k8s.exceptions import InvalidConfiguration
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
     from airflow_spark_k8s.core.spec import ApplicationReference
     from airflow_spark_k8s.kube.cluster import Cluster
 
-_ASKING_SECONDS = 12.0  # Airflow allows 30 s for a killed trigger; the first question to it took 7 s
-_REMOVING_SECONDS = 12.0
+_ASKING_SECONDS = 18.0  # both together less than the 30 s that Airflow allows a killed trigger
+_REMOVING_SECONDS = 10.0
+_HEAVY_MODULES = ("airflow_spark_k8s.controller.loop", "airflow_spark_k8s.kube.client")
 _CONNECTION_PAUSES_SECONDS = (1, 2, 4, 8, 15, 30, 60, 60)
 _IN_HAND = frozenset({"scheduled", "queued", "running"})  # a worker is about to see to an ended application
 
@@ -60,7 +63,11 @@ class SparkKubernetesJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event; see `operators.spark_kubernetes_job` for what it holds."""
-        event = await self._watch()
+        warm_up = asyncio.create_task(self._warm_up())
+        try:
+            event = await self._watch()
+        finally:
+            warm_up.cancel()
         # Airflow calls on_kill for a trigger that works on after its event: nothing may follow the yield.
         self._fired = True
         yield TriggerEvent({**event, "reference": self.reference})  # type: ignore[no-untyped-call]
@@ -91,11 +98,24 @@ class SparkKubernetesJobTrigger(BaseTrigger):
             return
         await asyncio.wait_for(self._remove(state), _REMOVING_SECONDS)
 
+    async def _warm_up(self) -> None:
+        """
+        Ask Airflow something now, so that it answers fast when the task is killed.
+
+        The first question makes the triggerer build an API server within itself, which can take longer than it
+        gives a killed trigger.
+        """
+        with suppress(Exception):
+            await self._task_state()
+
     async def _watch(self) -> dict[str, Any]:
         from airflow_spark_k8s.controller.clock import SystemClock
 
         clock = SystemClock()
         started = clock.monotonic()
+        for module in _HEAVY_MODULES:
+            # Seconds of work on a cold start, which the other triggers of this process should not wait for.
+            await asyncio.to_thread(import_module, module)
         try:
             return {"outcome": (await self._outcome()).as_dict()}
         except Exception as error:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_spark_k8s.exceptions import AlreadyExists, ClusterError, Conflict, NotFound
+from airflow_spark_k8s.exceptions import AlreadyExists, ClusterError, ClusterUnreachable, Conflict, NotFound
 
 JSON = dict[str, Any]
 LATENCY_SECONDS = 0.01
@@ -39,6 +39,7 @@ class FakeCluster:
     watch_delay_seconds: float = 0.0  # how far watches lag behind
     on_step: Callable[[], None] = lambda: None  # at every point where a caller may die
     _version: int = 0
+    _cut: int = 0
     _uids: Any = field(default_factory=lambda: itertools.count(1))
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,13 +73,21 @@ class FakeCluster:
         """All objects of `pods`, `jobs` or `configmaps`."""
         return [obj for path, obj in sorted(self.objects.items()) if f"/{kind}/" in path]
 
+    def cut_watches(self) -> None:
+        """Break every watch that is open."""
+        self._cut += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
     def _tell(self, kind: str, path: str) -> None:
         obj = self.objects[path]
         if kind == "DELETED":
             del self.objects[path]
         self.events.append((self._version, kind, copy.deepcopy({"path": path, "object": obj})))
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self._wake()
         for listener in list(self.listeners):
             listener(kind, path, obj)
 
@@ -125,7 +134,7 @@ class FakeCluster:
         fault = self._fault("WATCH", path)
         if fault is not None:
             raise fault.error()
-        position = int(params["resourceVersion"])
+        position, cut = int(params["resourceVersion"]), self._cut
         matching: set[str] = set()
         while True:
             for version, kind, event in [e for e in self.events if e[0] > position]:
@@ -136,6 +145,8 @@ class FakeCluster:
                     yield {"type": kind, "object": copy.deepcopy(event["object"])}
             if not any(e[0] > position for e in self.events[-1:]):
                 await self._news.wait()
+            if cut != self._cut:
+                raise ClusterUnreachable("connection reset")
 
     async def close(self) -> None:
         """Nothing to close."""

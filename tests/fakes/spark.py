@@ -40,7 +40,7 @@ class Application:
         default_factory=lambda: {"spark.master": "k8s://https://x", "spark.executor.instances": "0"}
     )
     drivers: int = 0
-    registered: dict[int, float] = field(default_factory=dict)
+    registered: dict[str, float] = field(default_factory=dict)  # pod name -> when
     most_alive: int = 0
     ids_used: list[str] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -61,7 +61,6 @@ class Application:
     def start_driver(self) -> None:
         """Have the Job controller make a driver pod."""
         self.drivers += 1
-        self.registered.clear()
         self._later(self._driver(f"app-r0-{self.drivers}"))
 
     @property
@@ -123,7 +122,7 @@ class Application:
         while len(self._working(name)) < self.allocation.target or self.exit_code is None:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         await asyncio.sleep(self.work_seconds)
-        if self.exit_code is not None:
+        if self.exit_code is not None and self._phase(name) == "Running":
             self.end_driver(
                 name,
                 status("Succeeded" if self.exit_code == 0 else "Failed", DRIVER, terminated(self.exit_code)),
@@ -145,12 +144,13 @@ class Application:
             self.cluster.put(JOB, {**job, "status": {"conditions": [condition]}})
 
     def _working(self, driver: str) -> list[int]:
-        now = asyncio.get_running_loop().time()
         return [
-            number
-            for number, at in self.registered.items()
-            if at <= now and self._phase(f"{driver}-exec-{number}") == "Running"
+            number for number in self._known(driver) if self._phase(f"{driver}-exec-{number}") == "Running"
         ]
+
+    def _known(self, driver: str) -> list[int]:
+        names = [name.rpartition("-exec-") for name in self.registered]
+        return [int(number) for owner, _, number in names if owner == driver]
 
     def _phase(self, name: str) -> str | None:
         pod = self.cluster.objects.get(f"{PODS}/{name}")
@@ -162,7 +162,7 @@ class Application:
         answers: dict[str, Callable[[], Any]] = {
             "": lambda: app,
             "/environment": lambda: {"sparkProperties": list(self.environment.items())},
-            "/allexecutors": lambda: [self._told(name, number) for number in self.registered],
+            "/allexecutors": lambda: [self._told(name, number) for number in self._known(name)],
             "/stages": lambda: [],
         }
         for path, answer in answers.items():
@@ -212,6 +212,8 @@ class Application:
         pod = self.cluster.objects[path]
         self.cluster.put(path, {**pod, "status": {"phase": "Pending"}})
         await asyncio.sleep(1)
+        if f"{PODS}/{path.rpartition('/')[2].rpartition('-exec-')[0]}" not in self.cluster.objects:
+            self.cluster.remove(path)  # the garbage collector finds no owner
         self._set(path, status("Running", EXECUTOR, RUNNING, conditions={"Ready": ""}), nodeName="node-2")
         await asyncio.sleep(1)
         number = path.rpartition("-exec-")[2]
@@ -219,7 +221,7 @@ class Application:
         if fate is not None:
             self._set(path, fate)
         elif self.registers(int(number)) and path in self.cluster.objects:
-            self.registered[int(number)] = asyncio.get_running_loop().time()
+            self.registered[path.rpartition("/")[2]] = asyncio.get_running_loop().time()
 
     async def _leave(self, path: str) -> None:
         await asyncio.sleep(1)

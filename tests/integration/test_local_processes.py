@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -60,7 +61,7 @@ class Node:
     """A runtime and what its containers reported."""
 
     def __init__(self, folder: Path, images: dict[str, str] | None = None, **settings: Any) -> None:
-        machine = Machine(java_home=Path("/nowhere"), claims_folder=folder / "claims", base_env={})
+        machine = Machine(Path("/nowhere"), java_options=(), claims_folder=folder / "claims", base_env={})
         self.folder = folder
         self.runtime = ProcessRuntime(
             asyncio.get_running_loop(),
@@ -214,7 +215,7 @@ async def test_an_empty_dir_is_shared_in_the_pod_and_goes_with_it(node: Node) ->
     await node.run("cat /share/file", mounts=mounts)
     assert node.log() == "from-first\n"
     node.runtime.discard(POD)
-    await until(lambda: not (node.folder / "pods" / "uid-1").exists())
+    await until(lambda: not (node.folder / "pods" / "1").exists())
 
 
 async def test_a_claim_outlives_its_pod(node: Node) -> None:
@@ -245,6 +246,31 @@ async def test_the_working_directory_is_the_containers_own(node: Node) -> None:
     assert (first / "here").exists()
     await node.run("pwd", working_dir="/srv/app", restart_count=1)
     assert Path(node.log().strip()) != first
+    await node.run("pwd; ls /usr/bin/env", working_dir="/usr", restart_count=2)
+    assert node.log() == "/usr\n/usr/bin/env\n"
+
+
+async def test_a_file_name_that_cannot_be_is_a_start_error(node: Node) -> None:
+    mounts = (Mount("/etc/app", "c", "files", (VolumeFile("x" * 300, b""),)),)
+    with pytest.raises(ContainerStartError, match="cannot set up the container"):
+        node.runtime.start(POD, replace(PLAN, mounts=mounts), lambda _: None)
+
+
+async def test_sockets_can_be_made_in_the_temporary_folder() -> None:
+    script = "import multiprocessing as m; x = m.Manager(); print(x.list([1]))"
+    with tempfile.TemporaryDirectory(prefix="airflow-spark-k8s-") as folder:
+        node = Node(Path(folder))
+        exit_ = await node.run(f"python -c '{script}'", name="spark-kubernetes-executor")
+        await node.runtime.close()
+    assert exit_.exit_code == 0
+
+
+async def test_a_mounted_spark_configuration_is_used(tmp_path: Path) -> None:
+    node = Node(tmp_path, images={"team/spark:1": fake_spark(tmp_path / "home")})
+    mounts = (Mount("/opt/spark/conf", "c", "files", (VolumeFile("spark-defaults.conf", b""),)),)
+    await node.run("ls $SPARK_CONF_DIR /opt/spark/conf", image="team/spark:1", mounts=mounts)
+    assert node.log().count("spark-defaults.conf") == 2
+    await node.runtime.close()
 
 
 async def test_last_words(node: Node) -> None:

@@ -16,7 +16,7 @@ ARGUMENTS = {
 
 with DAG("on_worker", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as quick:
     SparkKubernetesJobOperator(
-        application_args=["2", "0"], retention_seconds=0, execution_timeout=timedelta(minutes=8), **ARGUMENTS
+        application_args=["2", "0"], retention_seconds=0, execution_timeout=timedelta(minutes=6), **ARGUMENTS
     )
 
 with DAG("on_worker_killed", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as killed:

@@ -50,7 +50,7 @@ def test_unknown_fields_are_warned_of_as_asked(validation: str | None, warnings:
         pytest.param(
             PODS,
             pod(env=[{"name": "a", "value": 1}]),
-            "json: cannot unmarshal number into Go struct field EnvVar.spec.containers.env.value of type string",
+            "cannot unmarshal number into Go struct field EnvVar.spec.containers.env.value of type string",
             id="a number for a text",
         ),
         pytest.param(

@@ -15,6 +15,7 @@ PLACE = SparkPlace(
     java_home=Path("/java"),
     work_folder=Path("/work"),
     temporary_folder=Path("/scratch"),
+    java_options=("-XX:First",),
 )
 
 
@@ -34,7 +35,9 @@ def test_a_driver_is_a_spark_submit_in_client_mode_bound_to_the_pods_address() -
         "app.jar",
         "1",
     )
-    assert command.env["SPARK_SUBMIT_OPTS"] == "-Djava.io.tmpdir=/scratch -Dspark.executor.instances=0"
+    assert (
+        command.env["SPARK_SUBMIT_OPTS"] == "-XX:First -Djava.io.tmpdir=/scratch -Dspark.executor.instances=0"
+    )
     assert command.has_init
 
 
@@ -51,8 +54,9 @@ def test_an_executor_is_a_jvm_with_the_backend_and_what_the_variables_say() -> N
         "SPARK_JAVA_OPT_1": "-Done=1",
     }
     command = entry_point(["executor"], env, PLACE)
-    assert command.argv[:5] == (
+    assert command.argv[:6] == (
         "/java/bin/java",
+        "-XX:First",
         "-Djava.io.tmpdir=/scratch",
         "-Done=1",
         "-Xms1024m",

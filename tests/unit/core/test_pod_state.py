@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_spark_k8s.core.exit_codes import described, meaning
+from airflow_spark_k8s.core.pod_state import (
+    Deleted,
+    EndKind,
+    Failed,
+    Pending,
+    PodState,
+    Running,
+    Succeeded,
+    Unknown,
+    disruption,
+    pod_state,
+)
+from tests.fakes.objects import EXECUTOR, RUNNING, pod, status, terminated, waiting
+
+
+def _state(pod_status: dict[str, Any] | None, **parts: Any) -> PodState:
+    return pod_state(pod("p", status=pod_status or {}, **parts), EXECUTOR)
+
+
+UNSCHEDULABLE = {
+    "phase": "Pending",
+    "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    ],
+}
+WAITING_INIT = {
+    "phase": "Pending",
+    "initContainerStatuses": [{"name": "init", "state": waiting("ErrImagePull", "no such image")}],
+    "containerStatuses": [{"name": EXECUTOR, "state": waiting("PodInitializing")}],
+}
+
+ALIVE: dict[str, tuple[dict[str, Any], PodState]] = {
+    "a pod without any status is pending": ({}, Pending()),
+    "a pod that was just created is pending": ({"phase": "Pending"}, Pending()),
+    "a pod that fits nowhere says so": (UNSCHEDULABLE, Pending("Unschedulable", "0/1 nodes")),
+    "a container that is being made says so": (
+        status("Pending", state=waiting("ContainerCreating", "")),
+        Pending("ContainerCreating", ""),
+    ),
+    "an image that cannot be pulled says so": (
+        status("Pending", state=waiting("ImagePullBackOff", "Back-off")),
+        Pending("ImagePullBackOff", "Back-off"),
+    ),
+    "an init container that waits goes before the others": (
+        WAITING_INIT,
+        Pending("ErrImagePull", "no such image"),
+    ),
+    "containers that wait for init containers say nothing": (
+        status("Pending", state=waiting("PodInitializing")),
+        Pending(),
+    ),
+    "a running container runs": (status("Running", state=RUNNING), Running()),
+    "a running pod may have no container statuses yet": ({"phase": "Running"}, Running()),
+    "a pod with other conditions that is not ready": (
+        status("Running", state=RUNNING, conditions={"ContainersReady": "", "Initialized": ""}),
+        Running(),
+    ),
+    "a pending container that was scheduled": (
+        {
+            "phase": "Pending",
+            "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}],
+        },
+        Pending(),
+    ),
+    "a container without any state": (
+        {"phase": "Pending", "containerStatuses": [{"name": EXECUTOR}]},
+        Pending(),
+    ),
+    "a ready pod is ready": (status("Running", state=RUNNING, conditions={"Ready": ""}), Running(ready=True)),
+    "another container's end does not matter": (
+        status("Running", "sidecar", terminated(1)),
+        Running(),
+    ),
+    "a pod of a silent node is unknown": ({"phase": "Unknown"}, Unknown()),
+}
+
+
+@pytest.mark.parametrize(("pod_status", "state"), ALIVE.values(), ids=ALIVE.keys())
+def test_a_pod_that_is_not_over(pod_status: dict[str, Any], state: PodState) -> None:
+    assert _state(pod_status) == state
+
+
+EVICTED = {"DisruptionTarget": "EvictionByEvictionAPI"}
+FAILED_INIT = {
+    "phase": "Failed",
+    "initContainerStatuses": [
+        {"name": "first", "state": terminated(0)},
+        {"name": "second", "state": terminated(4)},
+    ],
+}
+
+ENDED: dict[str, tuple[dict[str, Any], dict[str, Any], type, EndKind, int | None, str]] = {
+    "exit code 0": (
+        status("Succeeded", state=terminated(0)),
+        {},
+        Succeeded,
+        EndKind.COMPLETED,
+        0,
+        "exit code 0",
+    ),
+    "exit code 0 though the pod still runs": (
+        status("Running", state=terminated(0)),
+        {},
+        Succeeded,
+        EndKind.COMPLETED,
+        0,
+        "exit code 0",
+    ),
+    "exit code 0 though a sidecar failed": (
+        status("Failed", state=terminated(0)),
+        {},
+        Succeeded,
+        EndKind.COMPLETED,
+        0,
+        "exit code 0",
+    ),
+    "succeeded, container statuses cleared away": (
+        {"phase": "Succeeded"},
+        {},
+        Succeeded,
+        EndKind.COMPLETED,
+        None,
+        "exit code not recorded",
+    ),
+    "an exit code of its own": (
+        status("Failed", state=terminated(3)),
+        {},
+        Failed,
+        EndKind.ERROR,
+        3,
+        "exit code 3",
+    ),
+    "an exit code before the phase follows": (
+        status("Running", state=terminated(3)),
+        {},
+        Failed,
+        EndKind.ERROR,
+        3,
+        "exit code 3",
+    ),
+    "the last line of a termination message": (
+        status("Failed", state=terminated(3, message="one\ntwo")),
+        {},
+        Failed,
+        EndKind.ERROR,
+        3,
+        "exit code 3: two",
+    ),
+    "killed for memory": (
+        status("Failed", state=terminated(137, "OOMKilled")),
+        {},
+        Failed,
+        EndKind.OUT_OF_MEMORY,
+        137,
+        "OOMKilled",
+    ),
+    "a child killed for memory, exit code 0": (
+        status("Succeeded", state=terminated(0, "OOMKilled")),
+        {},
+        Succeeded,
+        EndKind.OUT_OF_MEMORY,
+        0,
+        "OOMKilled",
+    ),
+    "a child killed for memory, exit code 1": (
+        status("Failed", state=terminated(1, "OOMKilled")),
+        {},
+        Failed,
+        EndKind.OUT_OF_MEMORY,
+        1,
+        "OOMKilled",
+    ),
+    "killed for memory while it was being evicted": (
+        status("Failed", state=terminated(137, "OOMKilled"), conditions=EVICTED),
+        {},
+        Failed,
+        EndKind.OUT_OF_MEMORY,
+        137,
+        "OOMKilled",
+    ),
+    "SIGKILL alone is no proof of memory": (
+        status("Failed", state=terminated(137)),
+        {},
+        Failed,
+        EndKind.ERROR,
+        137,
+        "possibly for memory",
+    ),
+    "out of heap": (
+        status("Failed", state=terminated(52)),
+        {},
+        Failed,
+        EndKind.HEAP_EXHAUSTED,
+        52,
+        "out of Java heap",
+    ),
+    "evicted": (
+        status("Failed", state=terminated(143), conditions=EVICTED),
+        {"deleting": 3},
+        Failed,
+        EndKind.DISRUPTED,
+        143,
+        "EvictionByEvictionAPI, exit code 143",
+    ),
+    "evicted by the kubelet, no container statuses": (
+        {"phase": "Failed", "reason": "Evicted", "message": "low on memory"},
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        None,
+        "Evicted: low on memory",
+    ),
+    "cleared away with its node": (
+        status("Failed", state=None, conditions={"DisruptionTarget": "DeletionByPodGC"}),
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        None,
+        "DeletionByPodGC",
+    ),
+    "the kubelet lost track of it": (
+        status("Failed", state=terminated(137, "ContainerStatusUnknown")),
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        137,
+        "ContainerStatusUnknown",
+    ),
+    "refused by the kubelet": (
+        {"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource"},
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        None,
+        "OutOfcpu",
+    ),
+    "failed for a reason of no known kind": (
+        {"phase": "Failed", "reason": "Strange"},
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        None,
+        "Strange",
+    ),
+    "failed without any word": (
+        {"phase": "Failed"},
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        None,
+        "no reason recorded",
+    ),
+    "deleted by somebody while it ran": (
+        status("Failed", state=terminated(143)),
+        {"deleting": 30},
+        Failed,
+        EndKind.DELETED,
+        143,
+        "deleted",
+    ),
+    "deleted, no container statuses": (
+        {"phase": "Failed"},
+        {"deleting": 0},
+        Failed,
+        EndKind.DELETED,
+        None,
+        "deleted",
+    ),
+    "deleted before it ran": (
+        {"phase": "Pending"},
+        {"deleting": 0},
+        Deleted,
+        EndKind.DELETED,
+        None,
+        "deleted",
+    ),
+    "preempted before it ran": (
+        status("Pending", state=None, conditions={"DisruptionTarget": "PreemptionByScheduler"}),
+        {"deleting": 0},
+        Deleted,
+        EndKind.DELETED,
+        None,
+        "deleted (PreemptionByScheduler)",
+    ),
+    "a command that is not there": (
+        status("Failed", state=terminated(128, "StartError", message="no such file")),
+        {},
+        Failed,
+        EndKind.NEVER_STARTED,
+        128,
+        "StartError: no such file",
+    ),
+    "a start error while the phase is still Pending": (
+        status("Pending", state=terminated(128, "StartError")),
+        {},
+        Failed,
+        EndKind.NEVER_STARTED,
+        128,
+        "StartError",
+    ),
+    "an init container that failed": (
+        FAILED_INIT,
+        {},
+        Failed,
+        EndKind.NEVER_STARTED,
+        None,
+        "init container second: exit code 4",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("pod_status", "parts", "kind", "end", "code", "text"), ENDED.values(), ids=ENDED.keys()
+)
+def test_a_pod_that_is_over(
+    pod_status: dict[str, Any], parts: dict[str, Any], kind: type, end: EndKind, code: int | None, text: str
+) -> None:
+    state = _state(pod_status, **parts)
+    assert isinstance(state, Succeeded | Failed | Deleted)
+    assert type(state) is kind
+    assert (state.ending.kind, state.ending.exit_code) == (end, code)
+    assert text in state.ending.text
+
+
+def test_a_running_pod_that_is_being_deleted_runs_until_it_ends() -> None:
+    assert _state(status("Running", state=RUNNING), deleting=30) == Running()
+
+
+@pytest.mark.parametrize(
+    ("started", "finished", "seconds"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z", 90.0),
+        (None, "2026-01-01T00:01:30Z", None),
+        ("2026-01-01T00:00:00Z", None, None),
+        ("yesterday", "today", None),
+    ],
+    ids=["both times", "no start", "no end", "no times at all"],
+)
+def test_how_long_a_container_ran(started: str | None, finished: str | None, seconds: float | None) -> None:
+    state = terminated(1)
+    state["terminated"] |= {"startedAt": started, "finishedAt": finished}
+    ended = _state(status("Failed", state=state))
+    assert isinstance(ended, Failed)
+    assert ended.ending.ran_seconds == seconds
+
+
+def test_only_what_is_out_of_the_ordinary_is_trouble() -> None:
+    fine, child = _state(status("Succeeded", state=terminated(0))), terminated(0, "OOMKilled")
+    assert isinstance(fine, Succeeded)
+    assert fine.ending.trouble == ""
+    troubled = _state(status("Succeeded", state=child))
+    assert isinstance(troubled, Succeeded)
+    assert troubled.ending.trouble == "OOMKilled, exit code 0"
+
+
+@pytest.mark.parametrize(
+    ("pod_status", "why"),
+    [
+        ({"phase": "Running"}, None),
+        (
+            status("Running", conditions={"DisruptionTarget": "DeletionByTaintManager"}),
+            "DeletionByTaintManager",
+        ),
+        ({"phase": "Failed", "reason": "NodeShutdown"}, "NodeShutdown"),
+        ({"phase": "Failed", "reason": "DeadlineExceeded"}, None),
+    ],
+    ids=["none", "a condition", "a reason of the pod", "a reason that is no disruption"],
+)
+def test_disruption(pod_status: dict[str, Any], why: str | None) -> None:
+    assert disruption(pod("p", status=pod_status)) == why
+
+
+def test_exit_codes_in_words() -> None:
+    assert meaning(56) is not None
+    assert meaning(3) is None
+    assert described(3) == "exit code 3"
+    assert described(143) == "exit code 143 (SIGTERM)"
