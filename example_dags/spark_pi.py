@@ -15,6 +15,8 @@ with DAG("spark_pi", schedule=None, start_date=pendulum.datetime(2026, 1, 1), ta
             "spark.executor.instances": "3",
             "spark.executor.cores": "1",
             "spark.executor.memory": "1g",
+            # Two rounds; without it all three would be asked for at once.
+            "spark.kubernetes.allocation.batch.size": "2",
         },
     )
 

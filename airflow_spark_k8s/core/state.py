@@ -98,8 +98,6 @@ class Scene:
 
     def due(self, seconds: float, *key: str | int) -> float | None:
         """The moment when a condition that holds will have held for `seconds`; None if that has passed."""
-        if key not in self.since:
-            return None
         moment = self.since[key] + seconds
         return moment if moment > self.now else None
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION, ROLE_DRIVER, SPARK_ROLE
-from airflow_spark_k8s.core.pod_state import Pending, Running
+from airflow_spark_k8s.core.pod_state import Pending, Running, Succeeded
 from airflow_spark_k8s.core.snapshot import DriverPod, driver_pod, executor_pod_of
 from airflow_spark_k8s.kube.cluster import Cluster
 from airflow_spark_k8s.kube.spark_rest import Answered, SparkRest
@@ -65,6 +65,9 @@ async def look(cluster: Cluster, namespace: str, before: View) -> View:
         return before
     executors = [pod for item in items if (pod := executor_pod_of(item)) and pod.driver_uid == driver.uid]
     registered, completed, total = await _ask_driver(cluster, namespace, driver)
+    if isinstance(driver.state, Succeeded):
+        # The driver's interface closes before its last tasks could be asked for.
+        completed = before.total_tasks
     return View(
         driver=f"{type(driver.state).__name__.lower()} ({driver.name})",
         requested=driver.marks.reserved,

@@ -377,4 +377,6 @@ class SparkKubernetesJobOperator(BaseOperator):
             _ = hook.settings  # asked for here: Airflow's channel to the supervisor belongs to this thread
             WorkerLoop().run(used)
         except (SparkKubernetesError, AirflowException, TimeoutError, CancelledError) as error:
-            self.log.warning("The cluster of connection %s: %s", self.conn_id, error or type(error).__name__)
+            self.log.warning(
+                "The cluster of connection %s: %s", self.conn_id, str(error) or type(error).__name__
+            )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 from airflow_spark_k8s.version_compat import BaseTrigger, TriggerEvent
@@ -33,6 +33,8 @@ class SparkKubernetesJobTrigger(BaseTrigger):
     :param deadline_epoch_seconds: when the application is stopped; None: never.
     :param hold_seconds: the event does not come earlier than this after the start.
     """
+
+    _asked: ClassVar[bool] = False  # whether a trigger of this process has asked Airflow anything
 
     def __init__(
         self,
@@ -84,27 +86,28 @@ class SparkKubernetesJobTrigger(BaseTrigger):
             return
         try:
             state = await asyncio.wait_for(self._task_state(), _ASKING_SECONDS)
+            if state == "deferred":
+                self.log.info("The task is still deferred: the application goes on.")
+                return
+            await asyncio.wait_for(self._remove(state), _REMOVING_SECONDS)
         except Exception as error:
             self.log.warning(
-                "The application stays: the state of its task is unknown (%s). To remove it by hand: "
-                "kubectl -n %s delete job %s",
-                error or type(error).__name__,
+                "The application stays (%s). To remove it by hand: kubectl -n %s delete job %s",
+                str(error) or type(error).__name__,
                 self.reference["namespace"],
                 self.reference["job_name"],
             )
-            return
-        if state == "deferred":
-            self.log.info("The task is still deferred: the application goes on.")
-            return
-        await asyncio.wait_for(self._remove(state), _REMOVING_SECONDS)
 
     async def _warm_up(self) -> None:
         """
         Ask Airflow something now, so that it answers fast when the task is killed.
 
-        The first question makes the triggerer build an API server within itself, which can take longer than it
-        gives a killed trigger.
+        The first question of a process makes the triggerer build an API server within itself, which can take
+        longer than it gives a killed trigger.
         """
+        if SparkKubernetesJobTrigger._asked:
+            return
+        SparkKubernetesJobTrigger._asked = True
         with suppress(Exception):
             await self._task_state()
 

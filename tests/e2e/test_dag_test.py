@@ -20,7 +20,7 @@ from airflow_spark_k8s.kube.config import ClusterSettings
 from airflow_spark_k8s.kube.paths import collection_path
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.airflow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
@@ -161,8 +161,8 @@ def test_without_deferral_the_worker_does_it_all(run_dag: RunDag, spark_cluster:
     assert summary["verdict"] == "succeeded"
     assert "counted to 1" in run["log"]
     assert "Pausing task as DEFERRED" not in run["log"]
-    jobs = objects(spark_cluster, "Job", f"{OWNED}={summary['application']}")
-    assert jobs == [], "a retention of 0 leaves nothing"
+    # A retention of 0 leaves nothing.
+    eventually(lambda: objects(spark_cluster, "Job", f"{OWNED}={summary['application']}") == [])
 
 
 @pytest.mark.spark

@@ -13,7 +13,7 @@ with DAG("slow_allocation", schedule=None, start_date=pendulum.datetime(2026, 1,
     SparkKubernetesJobOperator(
         task_id="count",
         application=COUNT,
-        application_args=["6", "2"],
+        application_args=["6", "--executors", "3"],
         conf={
             "spark.executor.instances": "3",
             "spark.executor.memory": "512m",
@@ -26,7 +26,7 @@ with DAG("killed_by_user", schedule=None, start_date=pendulum.datetime(2026, 1, 
     SparkKubernetesJobOperator(
         task_id="count",
         application=COUNT,
-        application_args=["2", "600"],
+        application_args=["2", "--seconds", "600"],
         conf={"spark.executor.instances": "1", "spark.executor.memory": "512m"},
     )
 
@@ -34,7 +34,7 @@ with DAG("too_slow", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
     SparkKubernetesJobOperator(
         task_id="count",
         application=COUNT,
-        application_args=["2", "600"],
+        application_args=["2", "--seconds", "600"],
         conf={"spark.executor.instances": "1", "spark.executor.memory": "512m"},
         execution_timeout=timedelta(seconds=40),
         retention_seconds=0,
@@ -44,6 +44,6 @@ with DAG("fails", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
     SparkKubernetesJobOperator(
         task_id="count",
         application=COUNT,
-        application_args=["1", "0", "3"],
+        application_args=["1", "--exit-code", "3"],
         conf={"spark.executor.instances": "1", "spark.executor.memory": "512m"},
     )

@@ -16,13 +16,13 @@ ARGUMENTS = {
 
 with DAG("on_worker", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as quick:
     SparkKubernetesJobOperator(
-        application_args=["2", "0"], retention_seconds=0, execution_timeout=timedelta(minutes=6), **ARGUMENTS
+        application_args=["2"], retention_seconds=0, execution_timeout=timedelta(minutes=6), **ARGUMENTS
     )
 
 with DAG("on_worker_killed", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as killed:
-    SparkKubernetesJobOperator(application_args=["2", "600"], **ARGUMENTS)
+    SparkKubernetesJobOperator(application_args=["2", "--seconds", "600"], **ARGUMENTS)
 
 with DAG("on_worker_late", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as late:
     SparkKubernetesJobOperator(
-        application_args=["2", "600"], execution_timeout=timedelta(seconds=15), **ARGUMENTS
+        application_args=["2", "--seconds", "600"], execution_timeout=timedelta(seconds=15), **ARGUMENTS
     )

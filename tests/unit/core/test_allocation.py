@@ -329,9 +329,9 @@ def test_a_failure_counts_from_the_look_at_which_it_is_seen() -> None:
     story.look(observed(executor(1), drivers=(marked,)))
     view = observed(executor(1, failed(seconds=2)), drivers=(marked,))
     story.look(view, after=10)
-    plan = story.look(replace(view, spark=spark(asked_at=START + 11)), after=1)
+    plan = story.look(replace(view, spark=spark(asked_at=START + 10.5)), after=0.5)
     assert _marks(plan) is None
-    assert plan.requeue_after_seconds == 1
+    assert plan.requeue_after_seconds == 0.5
 
 
 def test_an_address_is_needed() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_spark_k8s.core.actions import MarkDriver
@@ -33,7 +35,7 @@ OPENINGS: dict[str, tuple[DriverPod, SparkView, float, bool]] = {
     "… and has been ready for a while": (driver(), spark(**UNKNOWN), 10, True),
     "… and is not ready": (driver(Running()), spark(**UNKNOWN), 3600, False),
     "the answer is of another driver": (driver(), spark(of="d-0"), 9, False),
-    "executors have been created before": (BEGUN, spark(**NOT_YET), 0, True),
+    "executors have been created before": (BEGUN, spark(**NOT_YET), 1, True),
 }
 
 
@@ -69,9 +71,7 @@ AFTER_AN_END: dict[str, tuple[DriverPod, SparkView, float, bool]] = {
 def test_an_executor_that_ended_is_replaced(
     pod: DriverPod, answer: SparkView, seconds: float, wanted: bool
 ) -> None:
-    marked = DriverPod(
-        **{**{name: getattr(pod, name) for name in DriverPod.__slots__}, "marks": IdMarks(2, 2, "x")}
-    )
+    marked = replace(pod, marks=IdMarks(2, 2, "x"))
     view = observed(executor(1, GONE_HOME), executor(2, READY), drivers=(marked,), spark=answer)
     story = Story(desired(target=2))
     first = story.look(view)

@@ -113,6 +113,10 @@ async def test_if_airflow_does_not_answer_nothing_is_removed() -> None:
     assert cluster.jobs
 
 
+async def test_a_cluster_that_cannot_be_reached_is_no_error_of_the_kill() -> None:
+    await trigger(InvalidConfiguration("conn_id", "c", "no such connection"), "failed").on_kill()
+
+
 async def test_a_cluster_that_cannot_be_told_from_its_connection_ends_in_an_event() -> None:
     world = InvalidConfiguration("conn_id", "c", "no such connection")
     events = [event async for event in trigger(world).run()]
