@@ -1,6 +1,18 @@
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+
 import pytest
+
+# Airflow settles on a home folder while it is imported, which test modules do: a fixture would come too late.
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

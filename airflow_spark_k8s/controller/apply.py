@@ -90,7 +90,7 @@ async def _together(hands: Hands, actions: list[Action]) -> list[Result]:
             if failed.is_set():
                 return Result(action, Trouble.CONFLICT, "not tried")
             result = await _attempt(hands, action)
-            if result.trouble is not Trouble.NONE:
+            if result.trouble not in (Trouble.NONE, Trouble.ABSENT):
                 failed.set()
             return result
 

@@ -1,1 +1,0 @@
-"""Links from a task instance to places outside Airflow."""
