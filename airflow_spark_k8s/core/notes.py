@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from airflow_spark_k8s.core.state import CREATE, Said, Scene
 COUNTS_PAUSE_SECONDS = 2.0
 """The line with the executors' counts comes at most this often."""
 
+UNKNOWN_SECONDS = 10.0
+"""That the driver cannot be asked is worth a line only if it lasts: single calls time out now and then."""
+
 REPEAT_SECONDS = 60.0
 """Trouble that lasts is repeated this often."""
 
@@ -30,7 +34,7 @@ class Line:
     topic: str
     text: str
     pause_seconds: float = 0.0  # after the last line on this topic
-    repeat_seconds: float | None = None  # None: only when the text changes
+    repeat_seconds: float | None = None  # whatever the text; None: whenever the text changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def lines(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Iterat
     if fleet is None:
         return
     yield Line("driver", _driver_text(fleet.driver))
-    yield from _spark_lines(fleet.driver, fleet.spark)
+    yield from _spark_lines(scene, fleet.driver, fleet.spark)
     for entry in cleaning.ended if cleaning else ():
         why = f": {entry.reason}" if entry.reason else ""
         yield Line(f"ended {entry.executor_id}", f"executor {entry.executor_id} {entry.state}{why}")
@@ -106,14 +110,15 @@ def _driver_text(driver: DriverPod) -> str:
     return f"driver pod {driver.name} is {type(state).__name__.lower()}{where}{leaving}"
 
 
-def _spark_lines(driver: DriverPod, spark: SparkView) -> Iterator[Line]:
+def _spark_lines(scene: Scene, driver: DriverPod, spark: SparkView) -> Iterator[Line]:
     if driver.ended:
         return
-    if spark.reach is Reach.YES:
+    if spark.reach is Reach.YES or spark.version is not None:
         version = f", Spark {spark.version}" if spark.version else ""
         yield Line("spark", f"application {driver.name} is up{version}")
-    elif spark.reach is Reach.UNKNOWN:
-        yield Line("spark", f"cannot ask the driver about registered executors: {spark.why}")
+    if scene.age("reach", driver.uid, Reach.UNKNOWN.value) >= UNKNOWN_SECONDS:
+        text = f"cannot ask the driver about registered executors: {spark.why}"
+        yield Line("unknown", text, repeat_seconds=math.inf)
 
 
 def _executor_lines(scene: Scene, fleet: Fleet) -> Iterator[Line]:

@@ -79,6 +79,7 @@ class Outcome:
     executor_counts: Mapping[str, int] = field(
         default_factory=dict
     )  # state or reason -> executors, all of them
+    # When the driver was asked last, which may be seconds before its end: it closes its interface first.
     completed_tasks: int | None = None  # None: the driver's REST interface never told
     total_tasks: int | None = None
     driver_node: str | None = None

@@ -42,6 +42,9 @@ DRIVER_CONTAINER = "spark-kubernetes-driver"
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 
+# A server also answers 409 to a creation: when others book on the same quota at that moment.
+_MAY_PASS = (ClusterUnreachable, ServerError, TooManyRequests, Conflict)
+
 CREATED = "created"
 ADOPTED = "adopted"
 
@@ -72,7 +75,7 @@ async def submit(
     :param sleep: called while something is waited for: pods that end, a server that does not answer.
     :param patience_seconds: how long to sleep in all before an error is raised.
     :raises InvalidConfiguration: the name is taken by somebody else's Job, or a later try is at work.
-    :raises Conflict: pods of an earlier try did not end in time.
+    :raises Conflict: pods of an earlier try did not end in time, or others kept getting in the way.
     :raises ClusterError: the server refuses, or did not answer for `patience_seconds`.
     """
     submission = _Submission(cluster, manifests, identity)
@@ -82,7 +85,7 @@ async def submit(
             return await submission.attempt()
         except _LookAgain as again:
             await patience.wait(again.error)
-        except (ClusterUnreachable, ServerError, TooManyRequests) as error:
+        except _MAY_PASS as error:
             await patience.wait(error)
 
 
@@ -308,7 +311,7 @@ class _Submission:
             for manifest in (*self._manifests.config_maps, self._manifests.secret):
                 await self._own(manifest, job)
             await self._resume(job)
-        except (ClusterUnreachable, ServerError, TooManyRequests):
+        except _MAY_PASS:
             raise
         except ClusterError:
             # Refused for good: nobody would ever resume it.

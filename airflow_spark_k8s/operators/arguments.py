@@ -19,6 +19,30 @@ def check_count(field: str, value: object) -> int:
     return value
 
 
+def check_flag(field: str, value: object) -> bool:
+    """
+    `value` itself.
+
+    :raises InvalidConfiguration: if it is no boolean; a text such as "false" would count as true.
+    """
+    if not isinstance(value, bool):
+        raise InvalidConfiguration(field, value, "must be True or False")
+    return value
+
+
+def text(field: str, value: object) -> str | None:
+    """
+    `value` itself; None if it is empty.
+
+    :raises InvalidConfiguration: if it is neither text nor None.
+    """
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InvalidConfiguration(field, value, "must be a text")
+    return value
+
+
 def check_template(field: str, value: object) -> str | Mapping[str, Any] | None:
     """
     `value` itself.
@@ -46,7 +70,8 @@ def texts(field: str, value: Any, *, separator: str | None = ",") -> tuple[str, 
     if isinstance(value, str) and separator is not None:
         value = [part.strip() for part in value.split(separator) if part.strip()]
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise InvalidConfiguration(field, value, "must be a list of texts")
+        # Not the value itself: arguments are sometimes passwords.
+        raise InvalidConfiguration(field, type(value).__name__, "must be a list of texts")
     return tuple(_text(field, element) for element in value)
 
 
@@ -55,4 +80,4 @@ def _text(field: str, element: object) -> str:
         return element
     if isinstance(element, int | float) and not isinstance(element, bool):
         return str(element)
-    raise InvalidConfiguration(field, element, "must be a list of texts")
+    raise InvalidConfiguration(field, [type(element).__name__], "must be a list of texts")

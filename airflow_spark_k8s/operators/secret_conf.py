@@ -20,7 +20,10 @@ def plain_conf(conf: Mapping[str, Any] | None) -> dict[str, str]:
     if conf is None:
         return {}
     if not isinstance(conf, Mapping):
-        raise InvalidConfiguration("conf", conf, "must be a mapping of Spark properties to their values")
+        # Not the value itself: it may hold secrets.
+        raise InvalidConfiguration(
+            "conf", type(conf).__name__, "must be a mapping of Spark properties to their values"
+        )
     return {_name(name): _text(name, value) for name, value in conf.items()}
 
 

@@ -25,7 +25,7 @@ from airflow_spark_k8s.exceptions import (
     SparkVersionMismatch,
 )
 from airflow_spark_k8s.operators import secret_conf
-from airflow_spark_k8s.operators.arguments import check_count, check_template, texts
+from airflow_spark_k8s.operators.arguments import check_count, check_flag, check_template, text, texts
 from airflow_spark_k8s.operators.shown import SHOWN_FIELDS
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class SparkKubernetesJobOperator(BaseOperator):
             None if retention_seconds is None else check_count("retention_seconds", retention_seconds)
         )
         self.log_lines = check_count("log_lines", log_lines)
-        self.deferrable = deferrable
+        self.deferrable = check_flag("deferrable", deferrable)
         self.driver_manifest: str | None = None  # these are shown, not set: see operators.shown
         self.driver_containers: str | None = None
         self.executor_manifest: str | None = None
@@ -245,19 +245,19 @@ class SparkKubernetesJobOperator(BaseOperator):
         ti = context["ti"]
         timeout = self.execution_timeout
         return Arguments(
-            application=self.application,
+            application=text("application", self.application) or "",
             application_args=texts("application_args", self.application_args, separator=None),
-            main_class=self.main_class or None,
-            name=self.name or None,
+            main_class=text("main_class", self.main_class),
+            name=text("name", self.name),
             default_name=f"{ti.dag_id}.{ti.task_id}",
             conf=self._full_conf(),
             py_files=texts("py_files", self.py_files),
             jars=texts("jars", self.jars),
             files=texts("files", self.files),
             packages=texts("packages", self.packages),
-            image=self.image or None,
-            spark_version=self.spark_version or None,
-            namespace=self.namespace or None,
+            image=text("image", self.image),
+            spark_version=text("spark_version", self.spark_version),
+            namespace=text("namespace", self.namespace),
             driver_template=self.driver_template,
             executor_template=self.executor_template,
             max_driver_restarts=self.max_driver_restarts,

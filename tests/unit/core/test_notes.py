@@ -55,10 +55,6 @@ LINES: dict[str, tuple[Observed, str]] = {
     ),
     "an application that is up": (observed(), "application d-1 is up, Spark 4.3.0"),
     "an application of an unknown version": (observed(spark=spark(version=None)), "application d-1 is up"),
-    "a driver that cannot be asked": (
-        observed(spark=spark(**UNKNOWN)),
-        "cannot ask the driver about registered executors: no right to the pod proxy",
-    ),
     "executors": (
         observed(executor(1), executor(2, Pending()), drivers=(MARKED,), spark=spark(1)),
         "executors: 3 expected, 0 requested, 1 pending, 1 running, 1 registered",
@@ -92,6 +88,7 @@ def test_what_is_said_about(view: Observed, line: str) -> None:
 
 
 SILENT: dict[str, tuple[Observed, str]] = {
+    "a driver that could not be asked once": (observed(spark=spark(**UNKNOWN)), "cannot ask"),
     "a driver whose interface is not up yet": (observed(spark=spark(**NOT_YET)), "UI port"),
     "executors before the first round": (observed(spark=spark(**NOT_YET)), "executors:"),
     "executors in their ordinary course": (
@@ -110,8 +107,19 @@ def test_nothing_is_said_about(view: Observed, text: str) -> None:
     assert not any(text in line for line in says(Story().look(view)))
 
 
+def test_a_driver_that_cannot_be_asked_is_said_once_whatever_the_cause_is_called() -> None:
+    story = Story()
+    view = observed(spark=spark(**UNKNOWN))
+    story.look(view)
+    assert "cannot ask the driver about registered executors: no right to the pod proxy" in says(
+        story.look(view, after=10)
+    )
+    other = observed(spark=spark(**{**UNKNOWN, "why": "timed out"}))
+    assert says(story.look(other, after=1000)) == []
+
+
 def test_nothing_is_said_twice() -> None:
-    story, view = Story(), observed(executor(1), drivers=(MARKED,), spark=spark(**UNKNOWN))
+    story, view = Story(desired(target=1)), observed(executor(1), drivers=(MARKED,), spark=spark(1))
     assert says(story.look(view)) != []
     assert says(story.look(view, after=10)) == []
 

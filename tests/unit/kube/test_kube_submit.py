@@ -359,6 +359,23 @@ async def test_a_job_that_may_not_be_completed_does_not_stay() -> None:
     assert api.objects == {}
 
 
+@pytest.mark.parametrize("kind", ["jobs", "configmaps", "secrets"])
+async def test_a_creation_that_collides_with_others_on_a_quota_is_tried_again(kind: str) -> None:
+    api, identity, clock = FakeApi(), identity_of(), Clock()
+    collisions = iter(range(2))
+
+    def collide(method: str, path: str, _body: Any) -> None:
+        if method == "POST" and path.endswith(f"/{kind}") and next(collisions, None) is not None:
+            message = 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified'
+            raise Conflict(message, status=409, reason="Conflict")
+
+    api.before = collide
+    result = await submitted(api, identity, clock)
+    assert clock.seconds == [0.5, 1.0]
+    assert [call for call in api.calls if call.startswith("DELETE")] == []
+    assert_complete(api, identity, result)
+
+
 async def test_a_job_that_is_killed_while_it_is_submitted_stays_dead() -> None:
     api, identity = FakeApi(), identity_of()
 
