@@ -56,6 +56,7 @@ class NamedCluster:
     namespace: str
     spark_image: str
     driver_service_account: str | None  # None: the namespace's default account has the rights of a driver
+    spark_version: str | None = None  # None: the image's tag tells
 
     def connection_extra(self) -> dict[str, Any]:
         """Extras of an Airflow connection of type `spark_kubernetes` to it."""
@@ -67,6 +68,8 @@ class NamedCluster:
         }
         if self.driver_service_account is not None:
             extra["driver_service_account"] = self.driver_service_account
+        if self.spark_version is not None:
+            extra["spark_version"] = self.spark_version
         return extra
 
 
@@ -82,6 +85,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kube-namespace", metavar="NAME", default="default", help="namespace to create objects in"
     )
     group.addoption("--spark-image", metavar="IMAGE", default=DEFAULT_IMAGE, help="image that runs Spark")
+    group.addoption(
+        "--spark-version", metavar="VERSION", help="Spark's version, if the image's tag does not tell it"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -94,16 +100,26 @@ def spark_cluster(request: pytest.FixtureRequest) -> Iterator[SparkCluster]:
     from airflow_spark_k8s.local.driver_rights import driver_service_account
 
     with ExitStack() as stack:
-        kubeconfig = _kubeconfig()
+        kubeconfig = _kubeconfig(context)
         if not context:
             from airflow_spark_k8s.local.cluster import LocalCluster
 
             local = stack.enter_context(LocalCluster(namespace=namespace, spark_image=image, rbac=True))
             kubeconfig, context = local.kubeconfig_path, local.context
         account = stack.enter_context(driver_service_account(kubeconfig, context, namespace))
-        yield NamedCluster(kubeconfig, context, namespace, image, account)
+        version = request.config.getoption("--spark-version")
+        yield NamedCluster(kubeconfig, context, namespace, image, account, version)
 
 
-def _kubeconfig() -> Path:
-    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(first) if first else Path.home() / ".kube" / "config"
+def _kubeconfig(context: str | None) -> Path:
+    """The first file of KUBECONFIG that has the context; if none has, the first."""
+    named = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    files = [file.expanduser().absolute() for file in named] or [Path.home() / ".kube" / "config"]
+    return next((file for file in files if file.is_file() and _has_context(file, context)), files[0])
+
+
+def _has_context(file: Path, context: str | None) -> bool:
+    from airflow_spark_k8s.kube.config import ClusterSettings, read_kubeconfig
+
+    contexts = read_kubeconfig(ClusterSettings(kube_config_path=str(file))).get("contexts") or ()
+    return any(entry["name"] == context for entry in contexts)

@@ -27,9 +27,13 @@ def plain_conf(conf: Mapping[str, Any] | None) -> dict[str, str]:
     return {_name(name): _text(name, value) for name, value in conf.items()}
 
 
-def secrets_of(conf: Mapping[str, str]) -> dict[str, str]:
-    """The properties whose value must not be shown, by Spark's own rule (`spark.redaction.regex`)."""
-    shown = masked(conf)
+def secrets_of(conf: Mapping[str, str], defaults: Mapping[str, str] | None = None) -> dict[str, str]:
+    """
+    The properties whose value must not be shown, by Spark's own rule (`spark.redaction.regex`).
+
+    :param defaults: where the rule comes from if `conf` has none; None: Spark's.
+    """
+    shown = masked({**(defaults or {}), **conf})
     return {name: value for name, value in conf.items() if shown[name] != value}
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from airflow_spark_k8s.core.outcome import Outcome
     from airflow_spark_k8s.core.spec import ApplicationReference
-    from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
+    from airflow_spark_k8s.hooks.spark_kubernetes import ConnectionSettings, SparkKubernetesHook
     from airflow_spark_k8s.kube.cluster import Cluster
     from airflow_spark_k8s.operators.plan import Arguments, Plan
     from airflow_spark_k8s.operators.submission import Submission
@@ -229,8 +229,7 @@ class SparkKubernetesJobOperator(BaseOperator):
         from airflow_spark_k8s.operators.shown import shown_fields, shown_whole
 
         hook = self._hook()
-        settings = hook.settings
-        secret_conf.mask_in_logs(secret_conf.secrets_of(settings.conf))
+        settings = self._settings(hook)
         plan = make_plan(self._arguments(context), settings, dict(context))
         self._show(shown_fields(plan.manifests))
         if any(len(getattr(self, name)) > max_field_length() for name in SHOWN_FIELDS):
@@ -341,6 +340,17 @@ class SparkKubernetesJobOperator(BaseOperator):
 
         return SparkKubernetesHook(self.conn_id)
 
+    def _settings(self, hook: SparkKubernetesHook) -> ConnectionSettings:
+        settings = hook.settings
+        secret_conf.mask_in_logs(secret_conf.secrets_of(settings.conf))
+        if isinstance(self.conf, Mapping):  # the connection may have a stricter rule for what is secret
+            conf = self._full_conf()
+            more = secret_conf.secrets_of(conf, settings.conf)
+            secret_conf.mask_in_logs(more)
+            self._secrets = {**self._secrets, **more}
+            self.conf = secret_conf.hidden(conf, self._secrets)
+        return settings
+
     def _deadline(self, context: Context) -> float | None:
         """Seconds since the epoch at which the task's time is up; None: never."""
         start = context["ti"].start_date
@@ -374,7 +384,7 @@ class SparkKubernetesJobOperator(BaseOperator):
                 await cluster.close()
 
         try:
-            _ = hook.settings  # asked for here: Airflow's channel to the supervisor belongs to this thread
+            self._settings(hook)  # asked for here: Airflow's channel to the supervisor belongs to this thread
             WorkerLoop().run(used)
         except (SparkKubernetesError, AirflowException, TimeoutError, CancelledError) as error:
             self.log.warning(

@@ -27,6 +27,7 @@ class WorkerLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """
@@ -37,9 +38,10 @@ class WorkerLoop:
         future: Future[T] = Future()
         context = contextvars.copy_context()
         thread = threading.Thread(target=context.run, args=(self._work, make, future), daemon=True)
-        self._thread = thread
-        thread.start()
+        self._thread, self._stopped = thread, False
         try:
+            # A signal may raise in here already, with the thread half started.
+            thread.start()
             return future.result()
         except BaseException:
             self.cancel()
@@ -47,10 +49,11 @@ class WorkerLoop:
 
     def cancel(self) -> None:
         """Stop the coroutine, if one runs, and wait a while for its end; not for the loop's own thread."""
+        self._stopped = True
         loop, task, thread = self._loop, self._task, self._thread
         if loop is not None and task is not None and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
-        if thread is not None:
+        if thread is not None and thread.is_alive():
             thread.join(JOIN_SECONDS)
 
     def _work(self, make: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
@@ -69,4 +72,6 @@ class WorkerLoop:
 
     async def _tracked(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._task = asyncio.current_task()
+        if self._stopped:
+            raise asyncio.CancelledError
         return await make()

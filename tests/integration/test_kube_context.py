@@ -29,7 +29,8 @@ async def account_names(cluster):
 def test_cluster(spark_cluster):
     extra = spark_cluster.connection_extra()
     assert extra["namespace"] == "team"
-    assert extra["image"] == "reg/spark:4.1.0"
+    assert extra["image"] == "reg/spark:nightly"
+    assert extra["spark_version"] == "4.1.0"
     assert extra["driver_service_account"] in asyncio.run(account_names(spark_cluster))
 """
 
@@ -44,18 +45,22 @@ async def namespaces(cluster: LocalCluster) -> set[str]:
 def test_the_fixture_makes_what_drivers_need_and_removes_it(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(TEST)
     with LocalCluster() as cluster:
+        other = tmp_path / "other"
+        other.write_text('{"clusters": [], "contexts": [{"name": "other"}]}')
         options = [
             "--kube-context",
             cluster.context,
             "--kube-namespace",
             "team",
             "--spark-image",
-            "reg/spark:4.1.0",
+            "reg/spark:nightly",
+            "--spark-version",
+            "4.1.0",
         ]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_it.py"],
             cwd=tmp_path,
-            env={**os.environ, "KUBECONFIG": f"{cluster.kubeconfig_path}{os.pathsep}/etc/kube/two"},
+            env={**os.environ, "KUBECONFIG": f"{other}{os.pathsep}{cluster.kubeconfig_path}"},
             capture_output=True,
             text=True,
             check=False,

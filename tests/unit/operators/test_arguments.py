@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_spark_k8s.exceptions import InvalidConfiguration
-from airflow_spark_k8s.operators.arguments import check_count, check_template, texts
+from airflow_spark_k8s.operators.arguments import check_count, check_flag, check_template, text, texts
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,30 @@ def test_list_arguments_become_texts(value: object, separator: str | None, expec
 def test_anything_else_is_refused_with_its_field(value: object, separator: str | None) -> None:
     with pytest.raises(InvalidConfiguration, match="application_args"):
         texts("application_args", value, separator=separator)
+
+
+def test_the_value_that_is_refused_is_not_quoted() -> None:
+    for value in ("--password hunter2", [{"hunter2": 1}], {"password": "hunter2"}):
+        with pytest.raises(InvalidConfiguration) as raised:
+            texts("application_args", value, separator=None)
+        assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, None), ("", None), ("4.3.0", "4.3.0")])
+def test_a_text_may_be_missing(value: object, expected: str | None) -> None:
+    assert text("spark_version", value) == expected
+
+
+@pytest.mark.parametrize("value", [4.3, 3, True, False, b"4.3.0", ["4.3.0"]])
+def test_what_is_no_text_is_refused(value: object) -> None:
+    with pytest.raises(InvalidConfiguration, match="spark_version"):
+        text("spark_version", value)
+
+
+@pytest.mark.parametrize("value", ["false", "no", 0, None])
+def test_a_flag_is_a_boolean(value: object) -> None:
+    with pytest.raises(InvalidConfiguration, match="deferrable"):
+        check_flag("deferrable", value)
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "3", True, None])

@@ -46,6 +46,18 @@ def test_a_value_of_the_wrong_type_is_not_quoted() -> None:
     assert "hunter2" not in str(raised.value)
 
 
+def test_what_is_no_conf_is_not_quoted() -> None:
+    with pytest.raises(InvalidConfiguration, match="conf") as raised:
+        plain_conf("spark.my.password=hunter2")  # type: ignore[arg-type]
+    assert "hunter2" not in str(raised.value)
+
+
+def test_the_rule_for_secrets_may_come_from_the_connection() -> None:
+    strict = {"spark.redaction.regex": "(?i)banana"}
+    assert secrets_of({"spark.banana": "b", "spark.a": "a"}, strict) == {"spark.banana": "b"}
+    assert secrets_of({"spark.banana": "b", "spark.redaction.regex": "cherry"}, strict) == {}
+
+
 def test_secrets_are_found_by_name_and_by_value() -> None:
     assert set(secrets_of(CONF)) == {
         "spark.hadoop.fs.s3a.access.key",

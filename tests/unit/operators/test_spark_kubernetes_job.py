@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +12,41 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_spark_k8s.exceptions import InvalidConfiguration
+from airflow_spark_k8s.core.spec import ApplicationReference
+from airflow_spark_k8s.exceptions import InvalidConfiguration, SparkKubernetesError
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
 
 SECRET = "correct-horse-battery"
+
+
+REFERENCE = ApplicationReference("spark", "d-t-0123456789", "d-t-0123456789-r0", "uid", "ti")
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Makes a connection to a cluster that does not answer; its id comes back."""
+    server = {"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}]}
+    server |= {"users": [{"name": "u", "user": {}}], "current-context": "x"}
+    server |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}
+
+    def make(**extra: Any) -> str:
+        content = {"conn_type": "spark_kubernetes", "extra": {"kube_config": server, **extra}}
+        monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps(content))
+        return "nowhere"
+
+    return make
+
+
+@pytest.fixture
+def nowhere(connection: Callable[..., str]) -> str:
+    return connection(image="apache/spark:4.3.0")
+
+
+def context(task_id: str) -> Any:
+    ti = SimpleNamespace(
+        dag_id="d", task_id=task_id, run_id="r", map_index=-1, try_number=1, id="ti", start_date=None
+    )
+    return {"dag": DAG("d", schedule=None), "ti": ti}
 
 
 def operator(**kwargs: Any) -> SparkKubernetesJobOperator:
@@ -37,6 +70,7 @@ def shown(task: SparkKubernetesJobOperator) -> Mapping[str, Any]:
         ({"max_driver_restarts": -1}, "max_driver_restarts"),
         ({"retention_seconds": "600"}, "retention_seconds"),
         ({"log_lines": 1.5}, "log_lines"),
+        ({"deferrable": "false"}, "deferrable"),
         ({"driver_template": 3}, "driver_template"),
         ({"executor_template": ""}, "executor_template"),
         ({"conf": {"spark.executor.instances": [3]}}, "spark.executor.instances"),
@@ -114,6 +148,34 @@ def test_a_mapped_task_hides_its_secrets_too() -> None:
     task._do_render_template_fields(task, task.template_fields, {}, dag.get_template_env(), set())
     assert shown(task)["conf"] == {"spark.my.token": "***"}
     assert task._full_conf() == {"spark.my.token": SECRET}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("application", None), ("application", 3), ("image", 3), ("name", 3), ("spark_version", 4.3)],
+)
+def test_an_argument_of_the_wrong_type_is_named(field: str, value: object, nowhere: str) -> None:
+    task = operator(**{"conn_id": nowhere, field: value})
+    with pytest.raises(AirflowFailException, match=field):
+        task.execute(context("t"))
+
+
+def test_the_connections_rule_for_secrets_counts_too(connection: Callable[..., str]) -> None:
+    conn_id = connection(conf={"spark.redaction.regex": "(?i)banana|secret"})
+    task = rendered(operator(conn_id=conn_id, image="spark:latest", conf={"spark.banana": SECRET}))
+    with pytest.raises(AirflowFailException, match="does not tell Spark's version"):
+        task.execute(context("t"))
+    assert task.conf == {"spark.banana": "***"}
+    assert task._full_conf() == {"spark.banana": SECRET}
+
+
+def test_a_secret_of_the_connection_is_masked_when_the_task_resumes(connection: Callable[..., str]) -> None:
+    conn_id = connection(conf=json.dumps({"spark.my.token": SECRET}))  # as the form stores it
+    task = operator(conn_id=conn_id)
+    event = {"reference": asdict(REFERENCE), "error": "broken"}
+    with pytest.raises(SparkKubernetesError):
+        task.execute_complete(context("t"), event)
+    assert redact(f"the driver says {SECRET}") == "the driver says ***"
 
 
 def test_killing_a_task_that_has_submitted_nothing_does_nothing() -> None:

@@ -98,5 +98,24 @@ def test_an_exception_of_a_signal_handler_ends_the_coroutine_and_is_raised() -> 
     assert cleaned.is_set()
 
 
+def test_a_signal_while_the_thread_starts_ends_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, ran = threading.Thread.start, threading.Event()
+
+    def interrupted(thread: threading.Thread) -> None:
+        monkeypatch.undo()
+        start(thread)
+        raise Late
+
+    async def forever() -> None:
+        ran.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    before = threading.active_count()
+    with pytest.raises(Late):
+        WorkerLoop().run(forever)
+    assert threading.active_count() == before
+
+
 def test_cancelling_nothing_does_nothing() -> None:
     WorkerLoop().cancel()
