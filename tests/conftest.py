@@ -10,6 +10,8 @@ import pytest
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 
+_REAL_CLUSTER_SECONDS = 1800
+
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
@@ -22,3 +24,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     other = [item for item in items if item.get_closest_marker("cluster") is None]
     config.hook.pytest_deselected(items=other)
     items[:] = [item for item in items if item not in other]
+    for item in items:
+        # Images of a gigabyte may have to be pulled on every node first.
+        item.add_marker(pytest.mark.timeout(_REAL_CLUSTER_SECONDS), append=False)

@@ -123,6 +123,8 @@ def _spark_lines(scene: Scene, driver: DriverPod, spark: SparkView) -> Iterator[
 
 def _executor_lines(scene: Scene, fleet: Fleet) -> Iterator[Line]:
     seen = progress(scene, fleet)
+    if fleet.marks.unsettled():
+        yield Line("round", _round_text(fleet.marks.unsettled()))
     if fleet.marks.reserved > 0:
         registered = "unknown" if seen.registered is None else seen.registered
         text = (
@@ -136,6 +138,11 @@ def _executor_lines(scene: Scene, fleet: Fleet) -> Iterator[Line]:
     for reason, (count, message) in sorted(_waiting(fleet).items()):
         text = f"executors wait: {reason}: {message} ({count} of them)"
         yield Line(f"waiting {reason}", text, REPEAT_SECONDS)
+
+
+def _round_text(ids: range) -> str:
+    which = f"executor {ids[0]}" if len(ids) == 1 else f"executors {ids[0]} to {ids[-1]}"
+    return f"new round: asking for {which}"
 
 
 def _waiting(fleet: Fleet) -> dict[str, tuple[int, str]]:

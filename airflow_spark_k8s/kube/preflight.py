@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from airflow_spark_k8s.core.executor_pod import executor_pod
+from airflow_spark_k8s.core.labels import LABEL_TASK_INSTANCE
 from airflow_spark_k8s.core.spec import Manifest, Manifests
 from airflow_spark_k8s.exceptions import (
     AlreadyExists,
@@ -37,7 +38,8 @@ async def preflight(cluster: Cluster, manifests: Manifests) -> tuple[str, ...]:
     What will work less well than it could, one sentence each; nothing is created.
 
     The server checks the Job, its driver pod, what it owns and one executor pod as if it created them:
-    schema, limits, admission, rights. A quota without room for a pod is no error: pods wait for it.
+    schema, limits, admission, rights. A quota without room for a pod is no error: pods wait for it. Nor is
+    one that is used up while the task instance has a Job already.
 
     :raises ClusterUnreachable: no answer.
     :raises Forbidden: a right is missing; the message names verb, resource and namespace.
@@ -49,10 +51,24 @@ async def preflight(cluster: Cluster, manifests: Manifests) -> tuple[str, ...]:
     namespace = manifests.job["metadata"]["namespace"]
     warnings = await _check_rights(cluster, namespace)
     for manifest in _objects(manifests):
-        warning = await _try(cluster, manifest)
+        try:
+            warning = await _try(cluster, manifest)
+        except QuotaExceeded:
+            # What an earlier call or try has there may be what fills the quota: submission will adopt it, or
+            # put it out of the way.
+            if not await _is_there(cluster, manifests.job):
+                raise
+            continue
         if warning is not None:
             warnings.append(warning)
     return tuple(warnings)
+
+
+async def _is_there(cluster: Cluster, job: Manifest) -> bool:
+    """Whether any try of the task instance has a Job."""
+    key = job["metadata"]["labels"][LABEL_TASK_INSTANCE]
+    params = {"labelSelector": f"{LABEL_TASK_INSTANCE}={key}"}
+    return bool((await cluster.request("GET", collection_of(job), params=params)).get("items"))
 
 
 async def _check_rights(cluster: Cluster, namespace: str) -> list[str]:

@@ -124,6 +124,7 @@ def _keep(console: Console, cluster: LocalCluster, airflow: LocalAirflow) -> Non
     console.print(
         f"\nAirflow: {airflow.url}  user [bold]{airflow.username}[/]  password [bold]{airflow.password}[/]"
     )
-    console.print(f"Cluster: kubectl --kubeconfig {cluster.kubeconfig_path} get pods", highlight=False)
+    kubectl = f"kubectl --kubeconfig {cluster.kubeconfig_path} get pods"
+    console.print(f"Cluster: {kubectl}", highlight=False, soft_wrap=True)
     console.print("Ctrl-C ends both.")
     signal.pause()

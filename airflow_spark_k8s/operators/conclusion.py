@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.exceptions import NotFound, SparkKubernetesError
 
 if TYPE_CHECKING:
-    from airflow_spark_k8s.core.outcome import Outcome
     from airflow_spark_k8s.core.spec import ApplicationReference
     from airflow_spark_k8s.kube.cluster import Cluster
+
+_EXPLAINING_LINES = 300  # Spark's stack traces are long, and what follows them is, too
+_FOREIGN_MASTER = "Secret keys provided via files is only allowed in Kubernetes mode"
 
 
 class Log(Protocol):
@@ -32,30 +37,61 @@ async def conclude(
     log_lines: int,
     retention_seconds: int,
     log: Log,
-) -> None:
+) -> Outcome:
     """
     Print the driver's last `log_lines` lines and shorten the Job's life to `retention_seconds`.
 
     The verdict is known by now, so nothing that goes wrong here is raised.
+
+    :returns: the outcome, with a better reason for a failure if the driver's log tells it.
     """
-    if outcome.driver_pod is not None and log_lines > 0:
-        await _print_driver_log(cluster, reference.namespace, outcome.driver_pod, log_lines, log)
+    needed = max(log_lines, _EXPLAINING_LINES if outcome.verdict is Verdict.DRIVER_FAILED else 0)
+    if outcome.driver_pod is not None and needed > 0:
+        lines = await _driver_log(cluster, reference.namespace, outcome.driver_pod, needed, log)
+        _print(lines[-log_lines:] if log_lines else [], outcome.driver_pod, log)
+        outcome = explained(outcome, lines)
     await _retain(cluster, reference, retention_seconds, log)
+    return outcome
 
 
-async def _print_driver_log(cluster: Cluster, namespace: str, pod: str, lines: int, log: Log) -> None:
+def explained(outcome: Outcome, lines: Sequence[str]) -> Outcome:
+    """
+    `outcome`, or the mistake in the user's code that the driver's last `lines` tell.
+
+    Code that sets the master ends the driver before its REST interface can tell, as long as Spark
+    authenticates: then another master than Kubernetes refuses the secret's file.
+
+    Source: org.apache.spark.SecurityManager.secretKeyFromFile
+    """
+    if outcome.verdict is not Verdict.DRIVER_FAILED or not any(_FOREIGN_MASTER in line for line in lines):
+        return outcome
+    message = (
+        "the application's code sets spark.master to something else than Kubernetes, so the executors of "
+        "this task cannot join its driver; remove it from the code"
+    )
+    return replace(outcome, verdict=Verdict.DRIVER_TOOK_OVER, message=message)
+
+
+async def _driver_log(cluster: Cluster, namespace: str, pod: str, lines: int, log: Log) -> list[str]:
+    """The driver's last lines; none if they cannot be read."""
     from airflow_spark_k8s.kube.submit import driver_log
 
     try:
         text = await driver_log(cluster, namespace, pod, lines)
     except NotFound:
         log.info("The driver pod %s is gone, and its log with it.", pod)
-        return
+        return []
     except SparkKubernetesError as error:
         log.warning("The log of driver pod %s cannot be read: %s", pod, error)
+        return []
+    return text.splitlines()
+
+
+def _print(lines: Sequence[str], pod: str, log: Log) -> None:
+    if not lines:
         return
     log.info("::group::Last lines of driver %s", pod)
-    for line in text.splitlines():
+    for line in lines:
         log.info("%s", line)
     log.info("::endgroup::")
 

@@ -317,7 +317,8 @@ class SparkKubernetesJobOperator(BaseOperator):
         keep = retention_seconds() if self.retention_seconds is None else self.retention_seconds
 
         async def concluded(cluster: Cluster) -> None:
-            await conclude(
+            nonlocal outcome
+            outcome = await conclude(
                 cluster, reference, outcome, log_lines=self.log_lines, retention_seconds=keep, log=self.log
             )
 

@@ -16,7 +16,10 @@ def summary_lines(outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.verdict.value}: {outcome.message}"
     yield _driver_line(outcome)
     if outcome.completed_tasks is not None:
-        yield f"tasks: {outcome.completed_tasks} completed of {_known(outcome.total_tasks)}"
+        yield (
+            f"tasks: {outcome.completed_tasks} completed of {_known(outcome.total_tasks)} "
+            "when the driver was last asked"
+        )
     counts = ", ".join(f"{count} {state}" for state, count in sorted(outcome.executor_counts.items()))
     yield f"executors: {counts or 'none'}"
     if outcome.executors:

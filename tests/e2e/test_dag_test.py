@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,20 @@ from typing import Any
 import pytest
 
 from airflow_spark_k8s.core.job_state import job_state
+from airflow_spark_k8s.core.labels import ANNOTATION_DAG_ID, LABEL_APPLICATION, LABEL_DEPLOYMENT
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.config import ClusterSettings
 from airflow_spark_k8s.kube.paths import collection_path
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
+from tests.e2e.processes import PATIENCE_SECONDS, SMALL, copy_dags
 
 pytestmark = [pytest.mark.airflow, pytest.mark.cluster, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
-OWNED = "airflow-spark-k8s/application"
+ABOUT_IMAGES = ("image", "spark_version")
+OWNED = LABEL_APPLICATION
+DEPLOYMENT = f"dag-test-{uuid.uuid4().hex[:8]}"  # not the same as in another session on the same cluster
 
 Runs = list[dict[str, Any]]
 RunDag = Callable[..., Runs]
@@ -38,7 +43,7 @@ def connection(**extra: Any) -> str:
 def environment(tmp_path_factory: pytest.TempPathFactory, spark_cluster: SparkCluster) -> dict[str, str]:
     """Environment of an Airflow with an empty database and a connection to the cluster."""
     home = tmp_path_factory.mktemp("airflow")
-    extra = spark_cluster.connection_extra()
+    extra = {**spark_cluster.connection_extra(), "conf": SMALL}
     nowhere = {"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}]}
     nowhere |= {"users": [{"name": "u", "user": {"token": "t"}}], "current-context": "x"}
     nowhere |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}
@@ -48,9 +53,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory, spark_cluster: SparkCl
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__SPARK_KUBERNETES__MINIMUM_TRIGGER_SECONDS": "0",
-        "AIRFLOW__SPARK_KUBERNETES__DEPLOYMENT_ID": "dag-test",
+        "AIRFLOW__SPARK_KUBERNETES__DEPLOYMENT_ID": DEPLOYMENT,
         "AIRFLOW_CONN_SPARK_KUBERNETES_DEFAULT": connection(**extra),
-        "AIRFLOW_CONN_NO_IMAGE": connection(**{k: v for k, v in extra.items() if k != "image"}),
+        "AIRFLOW_CONN_NO_IMAGE": connection(**{k: v for k, v in extra.items() if k not in ABOUT_IMAGES}),
         "AIRFLOW_CONN_UNREACHABLE": connection(kube_config=nowhere, image="apache/spark:4.3.0"),
         "AIRFLOW_CONN_MALFORMED": connection(kube_config="- no\n- kubeconfig\n"),
     }
@@ -73,7 +78,9 @@ def run_dag(environment: dict[str, str], tmp_path: Path) -> RunDag:
         env = {**environment, "AIRFLOW__CORE__DAGS_FOLDER": str(dag_file.parent), **more}
         argv = command(dag_file, dag_id, times, result)
         with (tmp_path / "log").open("w") as log:
-            done = subprocess.run(argv, env=env, stdout=log, stderr=log, check=False, timeout=500)
+            done = subprocess.run(
+                argv, env=env, stdout=log, stderr=log, check=False, timeout=2 * PATIENCE_SECONDS
+            )
         output = (tmp_path / "log").read_text()
         assert done.returncode == 0, output[-4000:]
         runs: Runs = json.loads(result.read_text())
@@ -96,9 +103,19 @@ def objects(cluster: SparkCluster, kind: str, selector: str = OWNED) -> list[dic
     return asyncio.run(listed())
 
 
+def uids(cluster: SparkCluster) -> set[str]:
+    """Uids of what this Airflow has in the cluster; what earlier runs left may go at any moment."""
+    kinds = ("Job", "Pod", "Secret", "ConfigMap")
+    found = [objects(cluster, kind, f"{LABEL_DEPLOYMENT}={DEPLOYMENT}") for kind in kinds]
+    return {item["metadata"]["uid"] for items in found for item in items}
+
+
 @pytest.mark.spark
-def test_the_example_runs_twice_in_one_process(run_dag: RunDag) -> None:
-    runs = run_dag(EXAMPLES / "spark_pi.py", "spark_pi", times=2)
+def test_the_example_runs_twice_in_one_process(
+    run_dag: RunDag, tmp_path: Path, spark_cluster: SparkCluster
+) -> None:
+    copy_dags(EXAMPLES, tmp_path / "dags", spark_cluster)
+    runs = run_dag(tmp_path / "dags" / "spark_pi.py", "spark_pi", times=2)
     assert [run["state"] for run in runs] == ["success", "success"]
     log = runs[0]["log"]
     assert log.count("Pi is roughly 3.1") == 2
@@ -122,7 +139,7 @@ def test_a_failing_application_fails_the_task_with_its_exit_code(run_dag: RunDag
 def test_mistakes_are_refused_one_by_one_and_create_nothing(
     run_dag: RunDag, spark_cluster: SparkCluster
 ) -> None:
-    before = {kind: len(objects(spark_cluster, kind)) for kind in ("Job", "Pod", "Secret", "ConfigMap")}
+    before = uids(spark_cluster)
     (run,) = run_dag(HERE / "dags" / "refused.py", "refused")
     assert run["state"] == "failed"
     expected = {
@@ -149,8 +166,7 @@ def test_mistakes_are_refused_one_by_one_and_create_nothing(
         task for task, error in run["errors"].items() if error["type"] != "AirflowFailException"
     }
     assert retry_may_help == {"unreachable_server"}
-    after = {kind: len(objects(spark_cluster, kind)) for kind in before}
-    assert after == before
+    assert uids(spark_cluster) - before == set()
 
 
 @pytest.mark.spark
@@ -199,8 +215,8 @@ def running_jobs(cluster: SparkCluster, dag_id: str) -> list[str]:
     """Names of the Jobs of a DAG that have not ended."""
     return [
         job["metadata"]["name"]
-        for job in objects(cluster, "Job")
-        if job["metadata"]["annotations"]["airflow-spark-k8s/dag-id"] == dag_id
+        for job in objects(cluster, "Job", f"{LABEL_DEPLOYMENT}={DEPLOYMENT}")
+        if (job["metadata"].get("annotations") or {}).get(ANNOTATION_DAG_ID) == dag_id
         and not job_state(job).finished
     ]
 

@@ -48,7 +48,8 @@ def test_the_demo_shows_the_result_and_leaves_nothing(tmp_path: Path) -> None:
     output, _ = demo.communicate()
     assert demo.returncode == 0, output
     assert "Pi is roughly 3.1" in output
-    assert "executors: 3 expected, 2 requested" in output
+    assert "new round: asking for executors 1 to 2" in output
+    assert "new round: asking for executor 3" in output
     assert "registered 3" in output
     assert output.count("-exec-") >= 3
     nothing_is_left(tmp_path)

@@ -26,8 +26,13 @@ def manifests_of(settings: ConnectionSettings, identity: Identity) -> Manifests:
     request = ApplicationRequest(
         application="hello.py",
         user_file=UserFile("hello.py", SCRIPT),
-        conf={"spark.executor.instances": "1", "spark.driver.memory": "512m"},
+        conf={
+            "spark.executor.instances": "1",
+            "spark.driver.memory": "512m",
+            "spark.kubernetes.driver.request.cores": "100m",
+        },
         default_image=settings.image,
+        default_spark_version=settings.spark_version,
         default_namespace=settings.namespace,
         default_driver_service_account=settings.driver_service_account,
     )

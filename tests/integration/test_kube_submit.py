@@ -11,7 +11,12 @@ from typing import Any
 import pytest
 
 from airflow_spark_k8s.core.identity import identify
-from airflow_spark_k8s.core.labels import ANNOTATION_SPEC_HASH, LABEL_APPLICATION, labels_of
+from airflow_spark_k8s.core.labels import (
+    ANNOTATION_SPEC_HASH,
+    LABEL_APPLICATION,
+    LABEL_DEPLOYMENT,
+    labels_of,
+)
 from airflow_spark_k8s.core.spec import Identity, Manifests
 from airflow_spark_k8s.exceptions import (
     Invalid,
@@ -34,6 +39,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
 HELLO = "echo line 1; echo line 2; echo hello"
 ENDLESS = "echo started; sleep 600 & wait"
+DEPLOYMENT = f"tests-{uuid.uuid4().hex[:8]}"  # others may be at work in the same namespace
 
 
 @pytest.fixture
@@ -41,11 +47,11 @@ async def cluster(spark_cluster: SparkCluster) -> AsyncIterator[ApiServer]:
     settings = connection_settings(spark_cluster.connection_extra())
     async with await ApiServer.open(settings.cluster) as opened:
         yield opened
-        answer = await opened.request("GET", collection_path("Job", spark_cluster.namespace))
+        params = {"labelSelector": f"{LABEL_DEPLOYMENT}={DEPLOYMENT}"}
+        answer = await opened.request("GET", collection_path("Job", spark_cluster.namespace), params=params)
         for job in answer["items"]:
-            if LABEL_APPLICATION in job["metadata"].get("labels", {}):
-                path = object_path("Job", spark_cluster.namespace, job["metadata"]["name"])
-                await delete(opened, path, job["metadata"]["uid"])
+            path = object_path("Job", spark_cluster.namespace, job["metadata"]["name"])
+            await delete(opened, path, job["metadata"]["uid"])
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def run_id() -> str:
 
 
 def identity_of(run_id: str, try_number: int = 1) -> Identity:
-    return identify("tests", "dag", "task", run_id, -1, try_number, f"ti-{uuid.uuid4()}")
+    return identify(DEPLOYMENT, "dag", "task", run_id, -1, try_number, f"ti-{uuid.uuid4()}")
 
 
 def manifests_of(

@@ -11,7 +11,7 @@ MISTAKES = {
     "malformed_kubeconfig": {"conn_id": "malformed"},
     "missing_file": {"application": "jobs/missing.py"},
     "no_image": {"conn_id": "no_image"},
-    "unknown_version": {"image": "registry.example.com/spark:latest"},
+    "unknown_version": {"conn_id": "no_image", "image": "registry.example.com/spark:latest"},
     "unparsable_memory": {"conf": {"spark.executor.memory": "lots"}},
     "no_executors": {"conf": {"spark.executor.instances": "0"}},
     "illegal_label": {"conf": {"spark.kubernetes.driver.label.team": "data & co"}},

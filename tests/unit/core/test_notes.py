@@ -59,6 +59,14 @@ LINES: dict[str, tuple[Observed, str]] = {
         observed(executor(1), executor(2, Pending()), drivers=(MARKED,), spark=spark(1)),
         "executors: 3 expected, 0 requested, 1 pending, 1 running, 1 registered",
     ),
+    "a round of several": (
+        observed(executor(1), drivers=(driver(marks=IdMarks(3, 1, "x")),)),
+        "new round: asking for executors 2 to 3",
+    ),
+    "a round of one": (
+        observed(executor(1), drivers=(driver(marks=IdMarks(2, 1, "x")),)),
+        "new round: asking for executor 2",
+    ),
     "executors that cannot be counted": (
         observed(executor(1), drivers=(MARKED,), spark=spark(**UNKNOWN)),
         "executors: 3 expected, 0 requested, 0 pending, 1 running, unknown registered",

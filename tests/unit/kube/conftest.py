@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Certificate, TestServer, make_certificate, serving
+
+from tests.unit.kube.fake_server import Certificate, TestServer, make_certificate, serving
 
 
 @pytest.fixture(scope="session")

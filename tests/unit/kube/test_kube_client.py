@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 from aiohttp import web
-from fake_server import TestServer, make_certificate
 
 from airflow_spark_k8s.exceptions import (
     ClusterUnreachable,
@@ -29,6 +28,7 @@ from airflow_spark_k8s.exceptions import (
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.cluster import MERGE_PATCH, SILENT
 from airflow_spark_k8s.kube.config import ClusterSettings, cluster_settings
+from tests.unit.kube.fake_server import TestServer, make_certificate
 
 
 @asynccontextmanager

@@ -3,8 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from applications import identity_of, manifests_of
-from fake_api import FakeApi
 
 from airflow_spark_k8s.exceptions import (
     ClusterError,
@@ -19,6 +17,8 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.kube.access import RIGHTS, missing_rights
 from airflow_spark_k8s.kube.preflight import preflight
+from tests.unit.kube.applications import identity_of, manifests_of
+from tests.unit.kube.fake_api import FakeApi
 
 IDENTITY = identity_of()
 MANIFESTS = manifests_of(IDENTITY)
@@ -39,6 +39,8 @@ class Reviewing(FakeApi):
             assert wanted["namespace"] == "spark"
             assert wanted.get("group", "") == ("batch" if wanted["resource"] == "jobs" else "")
             return {"status": {"allowed": f"{wanted['verb']} {name}" not in self._denied}}
+        if body is None:
+            return super()._answer(method, path, params, body, content_type)
         role = (body["metadata"].get("labels") or {}).get("spark-role", "")
         error = self._refuse.get(f"{role} {body['kind']}".strip())
         if error is not None:
@@ -155,6 +157,14 @@ async def test_a_full_quota_for_pods_is_no_error() -> None:
     )
     assert len(warnings) == 1
     assert "no room in the quota just now" in warnings[0]
+
+
+@pytest.mark.parametrize("kind", ["Job", "Secret"])
+async def test_a_quota_that_an_earlier_try_may_have_used_up_is_no_error(kind: str) -> None:
+    api = Reviewing(refuse={kind: QuotaExceeded("exceeded quota: q")})
+    earlier = manifests_of(identity_of(0)).job
+    api.put(f"/apis/batch/v1/namespaces/spark/jobs/{earlier['metadata']['name']}", dict(earlier))
+    assert await preflight(api, MANIFESTS) == ()
 
 
 async def test_a_webhook_that_cannot_be_asked_beforehand_is_no_error() -> None:

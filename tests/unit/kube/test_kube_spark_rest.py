@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_api import Answers
 
 from airflow_spark_k8s.exceptions import (
     ClusterError,
@@ -23,6 +22,7 @@ from airflow_spark_k8s.kube.spark_rest import (
     TaskProgress,
     Unknown,
 )
+from tests.unit.kube.fake_api import Answers
 
 APPLICATION = {
     "id": "pi-r0-abcde",

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from applications import JOBS, PODS, identity_of, manifests_of, running_pod
-from fake_api import Died, FakeApi
 
 from airflow_spark_k8s.core.labels import LABEL_TI_ID, LABEL_TRY
 from airflow_spark_k8s.core.spec import Identity
@@ -18,6 +16,8 @@ from airflow_spark_k8s.exceptions import (
     TooManyRequests,
 )
 from airflow_spark_k8s.kube.submit import Submitted, retain, submit
+from tests.unit.kube.applications import JOBS, PODS, identity_of, manifests_of, running_pod
+from tests.unit.kube.fake_api import Died, FakeApi
 
 
 class Clock:

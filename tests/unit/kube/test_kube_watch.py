@@ -5,7 +5,6 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from fake_api import ScriptedCluster
 
 from airflow_spark_k8s.exceptions import (
     ClusterUnreachable,
@@ -16,6 +15,7 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.kube.cluster import SILENT
 from airflow_spark_k8s.kube.watch import Changed, Interrupted, Listed, WatchUpdate, watch_objects
+from tests.unit.kube.fake_api import ScriptedCluster
 
 
 def obj(name: str, version: int) -> dict[str, Any]:

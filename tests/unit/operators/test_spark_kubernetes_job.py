@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
+from airflow.sdk.log import redact
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_spark_k8s.core.spec import ApplicationReference
@@ -19,14 +20,16 @@ from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobO
 SECRET = "correct-horse-battery"
 
 
-REFERENCE = ApplicationReference("spark", "d-t-0123456789", "d-t-0123456789-r0", "uid", "ti")
+REFERENCE = ApplicationReference(
+    namespace="spark", application="d-t", job_name="d-t-r0", job_uid="uid", ti_id="ti"
+)
 
 
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Makes a connection to a cluster that does not answer; its id comes back."""
     server = {"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}]}
-    server |= {"users": [{"name": "u", "user": {}}], "current-context": "x"}
+    server |= {"users": [{"name": "u", "user": {"token": "t"}}], "current-context": "x"}
     server |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}
 
     def make(**extra: Any) -> str:
