@@ -13,7 +13,7 @@ from airflow_spark_k8s.core.snapshot import ExecutorPod
 from airflow_spark_k8s.core.state import JOB, Key, Scene
 from airflow_spark_k8s.core.verdict import JOB_PATIENCE_SECONDS, Judgement
 
-EXECUTORS_PATIENCE_SECONDS = 5.0
+EXECUTORS_PATIENCE_SECONDS = 15.0
 """So long executors may take to end after their driver, for the sake of a true table."""
 
 RECORD_PATIENCE_SECONDS = 60.0

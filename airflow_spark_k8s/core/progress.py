@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 
 from airflow_spark_k8s.core.executor_pod import executor_name
 from airflow_spark_k8s.core.fleet import Fleet
-from airflow_spark_k8s.core.history import EndedExecutor
+from airflow_spark_k8s.core.history import MAX_REASON_LENGTH, EndedExecutor
 from airflow_spark_k8s.core.outcome import MAX_TABLE_ROWS, ExecutorRecord, Outcome
 from airflow_spark_k8s.core.pod_state import Deleted, Failed, Pending, Succeeded
 from airflow_spark_k8s.core.snapshot import ExecutorPod
 from airflow_spark_k8s.core.state import Scene
 from airflow_spark_k8s.core.verdict import Judgement, driver_uids
+
+
+MAX_MESSAGE_LENGTH = 8192
+"""Of an outcome: a Job's annotations may have 256 KiB in all, and a termination message 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ def outcome_of(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Outco
     ending = judgement.ending
     outcome = Outcome(
         verdict=judgement.verdict,
-        message=judgement.message,
+        message=judgement.message[:MAX_MESSAGE_LENGTH],
         namespace=reference.namespace,
         application=reference.application,
         job_name=reference.job_name,
@@ -123,5 +127,6 @@ def _reason(source: EndedExecutor | ExecutorPod | None) -> tuple[str | None, int
         return source.reason or None, source.exit_code
     state = source.state if source else None
     if isinstance(state, Succeeded | Failed | Deleted):
-        return state.ending.trouble or None, state.ending.exit_code
+        # A termination message may be as long as a log; the table has to fit into an annotation.
+        return state.ending.trouble[:MAX_REASON_LENGTH] or None, state.ending.exit_code
     return (state.reason if isinstance(state, Pending) else None), None

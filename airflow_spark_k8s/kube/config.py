@@ -182,7 +182,8 @@ def context_of(kubeconfig: Mapping[str, Any], name: str | None) -> KubeContext:
         )
     parts = {kind: _entry(kubeconfig, f"{kind}s", context.get(kind)) for kind in ("cluster", "user")}
     for kind, part in parts.items():
-        if not part:
+        # Without a user, as `kubectl proxy` and plain-HTTP clusters have it, requests carry no credentials.
+        if part is None and context.get(kind):
             raise InvalidConfiguration(
                 "kubeconfig", context.get(kind), f"context {wanted!r} needs this {kind}, and it is not there"
             )

@@ -21,6 +21,7 @@ from airflow_spark_k8s.kube.config import ClusterSettings
 from airflow_spark_k8s.local.airflow import AirflowDidNotStart, LocalAirflow, LogLine
 from airflow_spark_k8s.local.cluster import LocalCluster, LocalClusterDidNotStart
 from airflow_spark_k8s.local.demo_view import View, executor_table, look
+from airflow_spark_k8s.local.descendants import end_on_signals
 
 DAG_ID = "spark_pi"
 TASK_ID = "pi"
@@ -39,8 +40,7 @@ def example_dags() -> Path:
 
 def run_demo(*, keep: bool) -> int:
     """Exit code of the demo: 0 if the DAG succeeded and the driver printed its result."""
-    # A plain `kill` then cleans up like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    end_on_signals()
     console = Console()
     try:
         with ExitStack() as stack:

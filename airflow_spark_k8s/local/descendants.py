@@ -23,6 +23,17 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def end_on_signals() -> None:
+    """
+    Let SIGINT and SIGTERM raise KeyboardInterrupt in this process.
+
+    A plain `kill` then cleans up like Ctrl-C does, and Ctrl-C works even if whoever started this process
+    ignores it, as shells do for what they run in the background.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def end_processes(pids: Iterable[int], *, grace_seconds: float) -> None:
     """SIGTERM the processes, wait, then SIGKILL them and all their descendants, however they regrouped."""
     roots = [p for pid in pids if (p := _process(pid)) is not None]

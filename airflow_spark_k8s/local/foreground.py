@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 from airflow_spark_k8s.local.cluster import LocalCluster, LocalClusterDidNotStart
+from airflow_spark_k8s.local.descendants import end_on_signals
 
 
 def run_cluster(*, kubeconfig: str | None, memory: str, cpu: str) -> int:
     """Exit code after the cluster was ended by Ctrl-C; 1 if it did not start."""
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    end_on_signals()
     copy = Path(kubeconfig) if kubeconfig else None
     try:
         with LocalCluster(memory=memory, cpu=cpu) as cluster:

@@ -60,8 +60,14 @@ def test_the_example_dag_computes_pi_with_executors_of_the_trigger(
     assert len(left["jobs"]) == 1
     assert {pod["status"]["phase"] for pod in left["pods"]} == {"Succeeded"}
     assert left["jobs"][0]["spec"]["ttlSecondsAfterFinished"] == 600
+    path = f"/api/v2/dags/spark_pi/dagRuns/{run_id}/taskInstances/pi"
+    rendered = airflow.api("GET", path)["rendered_fields"]
+    assert f"name: {summary['job_name']}" in rendered["driver_manifest"]
+    assert "name: spark-kubernetes-driver" in rendered["driver_containers"]
+    assert "name: spark-kubernetes-executor" in rendered["executor_containers"]
+    assert "spark.properties: '***'" in rendered["other_manifests"]
     secret = left["secrets"][0]["data"]["auth-secret-base64"]
-    assert secret not in json.dumps([left["jobs"], left["pods"], left["configmaps"], lines])
+    assert secret not in json.dumps([left["jobs"], left["pods"], left["configmaps"], lines, rendered])
 
 
 def test_a_triggerer_killed_in_mid_allocation_changes_nothing(

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from airflow_spark_k8s.core.executor_ids import IdMarks
-from airflow_spark_k8s.core.history import EndedExecutor, History
+from airflow_spark_k8s.core.history import MAX_REASON_LENGTH, EndedExecutor, History
 from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.outcome import MAX_TABLE_ROWS, ExecutorRecord, Outcome
-from airflow_spark_k8s.core.pod_state import Pending
-from airflow_spark_k8s.core.progress import Progress
+from airflow_spark_k8s.core.pod_state import Ending, EndKind, Failed, Pending
+from airflow_spark_k8s.core.progress import MAX_MESSAGE_LENGTH, Progress
 from airflow_spark_k8s.core.snapshot import Observed
 from airflow_spark_k8s.core.state import Desired
 from tests.fakes.scenes import (
@@ -123,3 +123,16 @@ def test_a_job_that_is_complete_without_a_pod_has_no_table() -> None:
     plan = Story().look(observed(drivers=(), job=job(JobPhase.COMPLETE, deleting=True)))
     assert plan.finish is not None
     assert plan.finish.executors == ()
+
+
+def test_an_endless_termination_message_does_not_fill_the_annotations() -> None:
+    endless = Failed(Ending(EndKind.ERROR, "x" * 100_000, 1, 100.0))
+    view = observed(
+        executor(1, endless),
+        job=job(JobPhase.FAILED, finished=True),
+        drivers=(driver(endless, marks=IdMarks(1, 1, "x")),),
+    )
+    outcome = Story(desired(target=9)).look(view).next_state.outcome
+    assert outcome is not None
+    assert len(outcome.message) == MAX_MESSAGE_LENGTH
+    assert len(outcome.executors[0].reason or "") == MAX_REASON_LENGTH

@@ -125,6 +125,12 @@ def test_secrets_of_a_kubeconfig_are_not_shown() -> None:
     assert "s3cret" not in repr(context_of(kubeconfig(), None))
 
 
+def test_a_context_may_do_without_a_user() -> None:
+    given = kubeconfig()
+    del given["contexts"][0]["context"]["user"]
+    assert context_of(given, None).user == {}
+
+
 @pytest.mark.parametrize(
     ("change", "context", "message"),
     [
