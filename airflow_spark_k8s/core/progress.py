@@ -15,7 +15,6 @@ from airflow_spark_k8s.core.snapshot import ExecutorPod
 from airflow_spark_k8s.core.state import Scene
 from airflow_spark_k8s.core.verdict import Judgement, driver_uids
 
-
 MAX_MESSAGE_LENGTH = 8192
 """Of an outcome: a Job's annotations may have 256 KiB in all, and a termination message 4 KiB."""
 

@@ -12,6 +12,9 @@ from airflow_spark_k8s.exceptions import InvalidConfiguration
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
+NO_FILES = frozenset({"spark-internal", "pyspark-shell", "spark-shell", "sparkr-shell", "connect-shell"})
+"""Words that spark-submit takes in place of a file."""
+
 TEMPLATE_SUFFIXES = (".yaml", ".yml", ".j2")
 
 
@@ -22,7 +25,7 @@ def is_template_file(text: str) -> bool:
 
 def is_bundle_file(application: str) -> bool:
     """Whether `application` names a file of the DAG bundle: a plain path, no URI such as `local://` or `s3a://`."""
-    return bool(application) and not urlsplit(application).scheme
+    return bool(application) and application not in NO_FILES and not urlsplit(application).scheme
 
 
 def search_folders(dag: DAG, task_instance: Any) -> tuple[Path, ...]:

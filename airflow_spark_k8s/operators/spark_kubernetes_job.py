@@ -330,11 +330,18 @@ class SparkKubernetesJobOperator(BaseOperator):
         if error is None:
             return summary
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="return_value", value=summary)
+            self._push(context, summary)
         if isinstance(error, DriverTookOver | SparkVersionMismatch):
             # Found out late, but a mistake in the configuration: the next try would end the same way.
             raise AirflowFailException(str(error)) from error
         raise error
+
+    def _push(self, context: Context, summary: dict[str, Any]) -> None:
+        try:
+            context["ti"].xcom_push(key="return_value", value=summary)
+        except Exception as error:
+            # The reader of the log wants to know why the application failed, not what came after it.
+            self.log.warning("The summary was not pushed as XCom: %s: %s", type(error).__name__, error)
 
     def _hook(self) -> SparkKubernetesHook:
         from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook

@@ -46,6 +46,8 @@ def folders(bundle: Path, searchpath: list[str] | None = None) -> tuple[Path, ..
         ("s3a://bucket/pi.py", False),
         ("https://example.com/pi.py", False),
         ("", False),
+        pytest.param("spark-internal", False, id="no file: a main class says what to run"),
+        pytest.param("pyspark-shell", False, id="no file: refused as a shell"),
     ],
 )
 def test_a_path_without_a_scheme_is_a_file_of_the_bundle(application: str, expected: bool) -> None:

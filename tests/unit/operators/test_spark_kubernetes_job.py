@@ -13,8 +13,9 @@ from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.sdk.log import redact
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import ApplicationReference
-from airflow_spark_k8s.exceptions import InvalidConfiguration, SparkKubernetesError
+from airflow_spark_k8s.exceptions import DriverFailed, InvalidConfiguration, SparkKubernetesError
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
 
 SECRET = "correct-horse-battery"
@@ -179,6 +180,24 @@ def test_a_secret_of_the_connection_is_masked_when_the_task_resumes(connection: 
     with pytest.raises(SparkKubernetesError):
         task.execute_complete(context("t"), event)
     assert redact(f"the driver says {SECRET}") == "the driver says ***"
+
+
+def test_a_summary_that_cannot_be_pushed_does_not_hide_the_verdict(nowhere: str) -> None:
+    def broken(**_: object) -> None:
+        raise RuntimeError("no XCom today")
+
+    outcome = Outcome(
+        verdict=Verdict.DRIVER_FAILED,
+        message="exit code 1",
+        namespace="spark",
+        application="d-t",
+        job_name="d-t-r0",
+    )
+    event = {"reference": asdict(REFERENCE), "outcome": outcome.as_dict()}
+    resumed = {**context("t")}
+    resumed["ti"].xcom_push = broken
+    with pytest.raises(DriverFailed, match="exit code 1"):
+        operator(conn_id=nowhere).execute_complete(resumed, event)
 
 
 def test_killing_a_task_that_has_submitted_nothing_does_nothing() -> None:
