@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -9,12 +10,10 @@ import pytest
 # Airflow settles on a home folder while it is imported, which test modules do: a fixture would come too late.
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
+# At exit: a command line that pytest refuses is never "unconfigured", and Airflow logs until the very end.
+atexit.register(shutil.rmtree, _AIRFLOW_HOME, ignore_errors=True)
 
 _REAL_CLUSTER_SECONDS = 1800
-
-
-def pytest_unconfigure() -> None:
-    shutil.rmtree(_AIRFLOW_HOME, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -138,36 +138,59 @@ async def ask_spark(observer: Observer, ask: AskSpark) -> SparkView:
     before = observer.world.spark
     view = before if before.driver_uid == ask.driver_uid else SparkView(driver_uid=ask.driver_uid)
     view = replace(view, asked_at=observer.now())
-    rest = SparkRest(
-        observer.cluster,
-        observer.world.reference.namespace,
-        ask.driver_name,
-        ask.driver_name,
-        port=ask.port,
-    )
+    rest = _rest(observer, ask, ask.driver_name)
     if view.master is None or view.version is None:
         view = await _with_facts(rest, view)
         if view.reach is not Reach.YES:
-            return view
+            return view if view.application_id is None else await _with_foreign_facts(observer, ask, view)
     return await _with_progress(rest, view)
+
+
+def _rest(observer: Observer, ask: AskSpark, application_id: str) -> SparkRest:
+    namespace = observer.world.reference.namespace
+    return SparkRest(observer.cluster, namespace, ask.driver_name, application_id, port=ask.port)
 
 
 async def _with_facts(rest: SparkRest, view: SparkView) -> SparkView:
     """Version, master and number of executors: they do not change and are asked for once."""
     application = await rest.application()
+    if isinstance(application, NotYet) and application.answers:
+        return replace(_without(view, application), application_id=await _foreign_id(rest))
     if not isinstance(application, Answered):
         return _without(view, application)
     version = application.data.spark_version
-    environment = await rest.environment()
-    properties = environment.data if isinstance(environment, Answered) else {}
+    properties = await _properties(rest)
     return replace(
         view,
         reach=Reach.YES,
         why="",
+        application_id=None,
         version=version or view.version,
         master=properties.get("spark.master", view.master),
         instances=properties.get("spark.executor.instances", view.instances),
     )
+
+
+async def _foreign_id(rest: SparkRest) -> str | None:
+    """Id of an application that runs in the driver instead of ours; None if there is none yet."""
+    known = await rest.applications()
+    others = known.data if isinstance(known, Answered) else ()
+    return next((other for other in others if other != rest.application_id), None)
+
+
+async def _with_foreign_facts(observer: Observer, ask: AskSpark, view: SparkView) -> SparkView:
+    """Master and number of executors of an application that the user's code has given an id of its own."""
+    properties = await _properties(_rest(observer, ask, view.application_id or ""))
+    return replace(
+        view,
+        master=properties.get("spark.master"),
+        instances=properties.get("spark.executor.instances"),
+    )
+
+
+async def _properties(rest: SparkRest) -> dict[str, str]:
+    environment = await rest.environment()
+    return environment.data if isinstance(environment, Answered) else {}
 
 
 async def _with_progress(rest: SparkRest, view: SparkView) -> SparkView:

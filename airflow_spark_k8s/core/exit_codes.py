@@ -6,7 +6,7 @@ HEAP_EXHAUSTED = 52
 """Exit code of a Spark JVM that met an OutOfMemoryError."""
 
 _MEANINGS = {
-    1: "stopped with an error, or lost the driver",
+    1: "stopped with an error",
     11: "the driver counted too many failed executors",
     50: "uncaught exception",
     51: "uncaught exception while another one was handled",
@@ -17,6 +17,7 @@ _MEANINGS = {
     56: "could not send heartbeats to the driver",
     57: "killed a task that did not stop",
     58: "could not register its block manager again",
+    101: "main class not found",
     126: "the command cannot be executed",
     127: "command not found",
     128: "the container did not start",

@@ -120,6 +120,7 @@ class SparkView:
     version: str | None = None  # of the driver's Spark
     master: str | None = None  # spark.master as the driver runs with; None: not told
     instances: str | None = None  # spark.executor.instances likewise
+    application_id: str | None = None  # of an application under another id than ours; None: there is none
 
 
 NOTHING_ASKED = SparkView()

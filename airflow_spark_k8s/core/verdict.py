@@ -257,6 +257,8 @@ def _took_over(scene: Scene) -> Judgement | None:
         what = f"spark.master to {spark.master}"
     elif spark.instances not in (None, "0"):
         what = f"spark.executor.instances to {spark.instances}"
+    elif spark.application_id is not None and spark.master is not None:
+        what = f"spark.app.id to {spark.application_id}"
     else:
         return None
     text = (

@@ -34,6 +34,7 @@ class NotYet:
     """The driver can be reached, or will be, but does not answer this yet, or no more: it starts or stops."""
 
     reason: str
+    answers: bool = False  # the REST API is there, and does not know the application: it may run another
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +118,18 @@ class SparkRest:
     ) -> None:
         self._cluster = cluster
         self._root = f"/api/v1/namespaces/{namespace}/pods/{driver_pod}:{port}/proxy/api/v1"
-        self._application_id = application_id
+        self.application_id = application_id
         self._timeout_seconds = timeout_seconds
 
     async def application(self) -> Answer[SparkApplicationInfo]:
         """The application itself; `Answered` means that executors may register from now on."""
         return await self._ask("", application_from_json)
+
+    async def applications(self) -> Answer[tuple[str, ...]]:
+        """Ids of the applications that the driver knows, whatever their ids are."""
+        return await self._get(
+            f"{self._root}/applications", lambda body: tuple(str(entry["id"]) for entry in body)
+        )
 
     async def executors(self) -> Answer[tuple[SparkExecutor, ...]]:
         """Every executor that ever registered and that the driver remembers, without the driver itself."""
@@ -147,7 +154,7 @@ class SparkRest:
     async def _ask(
         self, path: str, parse: Callable[[Any], T], params: Mapping[str, str] | None = None
     ) -> Answer[T]:
-        return await self._get(f"{self._root}/applications/{self._application_id}{path}", parse, params)
+        return await self._get(f"{self._root}/applications/{self.application_id}{path}", parse, params)
 
     async def _get(
         self, path: str, parse: Callable[[Any], T], params: Mapping[str, str] | None = None
@@ -170,7 +177,7 @@ def without_answer(error: ClusterError) -> NotYet | Unknown:
     Source: k8s.io/apimachinery/pkg/util/proxy (`error trying to reach service: …`).
     """
     if isinstance(error, NotFound):
-        return NotYet("the driver does not know the application (yet)")
+        return NotYet("the driver does not know the application (yet)", answers=True)
     if isinstance(error, Forbidden | Unauthorized):
         return Unknown(f"no right to the pod proxy: {error}", lasting=True)
     if isinstance(error, ServerError):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from kubernetes_asyncio import client, config
 
-from airflow_spark_k8s.local.pytest_plugin import SparkCluster
+from airflow_spark_k8s.local.cluster import LocalCluster
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(240)]
 
@@ -200,17 +200,24 @@ class Pods:
             await asyncio.sleep(0.2)
 
 
+@pytest.fixture(scope="module")
+def hand_made() -> Iterator[LocalCluster]:
+    """A cluster where drivers may do everything: these ones use Spark's own settings."""
+    with LocalCluster() as cluster:
+        yield cluster
+
+
 @pytest_asyncio.fixture
-async def pods(spark_cluster: SparkCluster) -> AsyncIterator[Pods]:
+async def pods(hand_made: LocalCluster) -> AsyncIterator[Pods]:
     connection = await config.new_client_from_config(
-        config_file=str(spark_cluster.kubeconfig_path), context=spark_cluster.context
+        config_file=str(hand_made.kubeconfig_path), context=hand_made.context
     )
     async with connection:
-        yield Pods(client.CoreV1Api(connection), spark_cluster.namespace)
+        yield Pods(client.CoreV1Api(connection), hand_made.namespace)
 
 
-async def test_pi_with_hand_made_executors(pods: Pods, spark_cluster: SparkCluster) -> None:
-    name, image = "hand-made-pi", spark_cluster.spark_image
+async def test_pi_with_hand_made_executors(pods: Pods, hand_made: LocalCluster) -> None:
+    name, image = "hand-made-pi", hand_made.spark_image
     app = {"metadata": {"name": f"{name}-app"}, "data": {"app.py": APPLICATION}}
     await pods.api.create_namespaced_config_map(pods.namespace, app)
     await pods.create(driver(name, image))

@@ -86,7 +86,7 @@ def test_executors_may_take_a_moment_to_end() -> None:
     running = replace(DONE, executors=(executor(1), executor(2, Pending()), executor(3, leaving_seconds=5)))
     story = Story()
     assert acts(story.look(running)) == ()
-    assert acts(story.look(running, after=4)) == ()
+    assert acts(story.look(running, after=14)) == ()
     plan = story.look(running, after=1)
     removed = [action.name for action in plan.actions if isinstance(action, DeletePod)]
     assert removed == ["d-1-exec-1", "d-1-exec-2"]

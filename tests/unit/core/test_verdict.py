@@ -79,6 +79,11 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "our own master": (observed(spark=spark(master="k8s://https://x", instances="0")), 0, None),
     "no instances told": (observed(spark=spark(master="k8s://https://x")), 0, None),
     "another master": (observed(spark=spark(master="local[2]")), 0, Verdict.DRIVER_TOOK_OVER),
+    "another application id": (
+        observed(spark=spark(master="k8s://https://1.2.3.4", application_id="mine")),
+        0,
+        Verdict.DRIVER_TOOK_OVER,
+    ),
     "executors of its own": (observed(spark=spark(instances="4")), 0, Verdict.DRIVER_TOOK_OVER),
     "settings that may come": (observed(settings_problem="not found"), 119, None),
     "settings that do not come": (observed(settings_problem="not found"), 120, Verdict.DRIVER_START_FAILED),
