@@ -6,7 +6,7 @@ from operator import add
 
 from pyspark.sql import SparkSession
 
-THROWS_PER_TASK = 50_000
+THROWS_PER_TASK = 20_000
 
 
 def throw(seed: int) -> int:

@@ -127,15 +127,6 @@ def test_the_example_runs_twice_in_one_process(
     assert len({run["tasks"]["pi"]["xcom"]["application"] for run in runs}) == 2
 
 
-@pytest.mark.spark
-def test_a_failing_application_fails_the_task_with_its_exit_code(run_dag: RunDag) -> None:
-    (run,) = run_dag(HERE / "dags" / "faults.py", "fails")
-    assert run["state"] == "failed"
-    assert run["errors"]["count"]["type"] == "DriverFailed"
-    assert run["tasks"]["count"]["xcom"]["exit_code"] == 3
-    assert "counted to" in run["log"]
-
-
 def test_mistakes_are_refused_one_by_one_and_create_nothing(
     run_dag: RunDag, spark_cluster: SparkCluster
 ) -> None:
