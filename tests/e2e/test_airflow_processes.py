@@ -43,14 +43,35 @@ def airflow(spark_cluster: SparkCluster, tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-@pytest.fixture(scope="module")
-def pi_run(airflow: LocalAirflow) -> str:
-    """The example runs beside the first test, and has to survive what is done to the triggerer there."""
-    return airflow.trigger("spark_pi")
+def test_the_example_dag_computes_pi_with_executors_of_the_trigger(
+    airflow: LocalAirflow, spark_cluster: SparkCluster
+) -> None:
+    run_id = airflow.trigger("spark_pi")
+    assert finished(airflow, "spark_pi", run_id) == "success"
+    lines = log_of(airflow, "spark_pi", run_id, "pi")
+    assert any("Pi is roughly 3.1" in line for line in lines)
+    summary = airflow.xcom("spark_pi", run_id, "pi")
+    assert summary["verdict"] == "succeeded"
+    assert summary["exit_code"] == 0
+    assert [row["executor_id"] for row in summary["executors"]] == [1, 2, 3]
+    assert {row["state"] for row in summary["executors"]} == {"succeeded"}
+    # Retention keeps the Job and what it owns, logs of driver and executors included; nothing of it runs.
+    left = objects_of(spark_cluster, "spark_pi", run_id)
+    assert len(left["jobs"]) == 1
+    assert {pod["status"]["phase"] for pod in left["pods"]} == {"Succeeded"}
+    assert left["jobs"][0]["spec"]["ttlSecondsAfterFinished"] == 600
+    path = f"/api/v2/dags/spark_pi/dagRuns/{run_id}/taskInstances/pi"
+    rendered = airflow.api("GET", path)["rendered_fields"]
+    assert f"name: {summary['job_name']}" in rendered["driver_manifest"]
+    assert "name: spark-kubernetes-driver" in rendered["driver_containers"]
+    assert "name: spark-kubernetes-executor" in rendered["executor_containers"]
+    assert "spark.properties: '***'" in rendered["other_manifests"]
+    secret = left["secrets"][0]["data"]["auth-secret-base64"]
+    assert secret not in json.dumps([left["jobs"], left["pods"], left["configmaps"], lines, rendered])
 
 
 def test_a_triggerer_killed_in_mid_allocation_changes_nothing(
-    airflow: LocalAirflow, spark_cluster: SparkCluster, pi_run: str
+    airflow: LocalAirflow, spark_cluster: SparkCluster
 ) -> None:
     run_id = airflow.trigger("slow_allocation")
 
@@ -72,33 +93,6 @@ def test_a_triggerer_killed_in_mid_allocation_changes_nothing(
     left = objects_of(spark_cluster, "slow_allocation", run_id)
     pods = [pod["metadata"]["name"] for pod in left["pods"]]
     assert [name for name in pods if "-exec-" not in name] == [summary["driver_pod"]]
-
-
-def test_the_example_dag_computes_pi_with_executors_of_the_trigger(
-    airflow: LocalAirflow, spark_cluster: SparkCluster, pi_run: str
-) -> None:
-    run_id = pi_run
-    assert finished(airflow, "spark_pi", run_id) == "success"
-    lines = log_of(airflow, "spark_pi", run_id, "pi")
-    assert any("Pi is roughly 3.1" in line for line in lines)
-    summary = airflow.xcom("spark_pi", run_id, "pi")
-    assert summary["verdict"] == "succeeded"
-    assert summary["exit_code"] == 0
-    assert len(summary["executors"]) == 3
-    assert {row["state"] for row in summary["executors"]} == {"succeeded"}
-    # Retention keeps the Job and what it owns, logs of driver and executors included; nothing of it runs.
-    left = objects_of(spark_cluster, "spark_pi", run_id)
-    assert len(left["jobs"]) == 1
-    assert {pod["status"]["phase"] for pod in left["pods"]} == {"Succeeded"}
-    assert left["jobs"][0]["spec"]["ttlSecondsAfterFinished"] == 600
-    path = f"/api/v2/dags/spark_pi/dagRuns/{run_id}/taskInstances/pi"
-    rendered = airflow.api("GET", path)["rendered_fields"]
-    assert f"name: {summary['job_name']}" in rendered["driver_manifest"]
-    assert "name: spark-kubernetes-driver" in rendered["driver_containers"]
-    assert "name: spark-kubernetes-executor" in rendered["executor_containers"]
-    assert "spark.properties: '***'" in rendered["other_manifests"]
-    secret = left["secrets"][0]["data"]["auth-secret-base64"]
-    assert secret not in json.dumps([left["jobs"], left["pods"], left["configmaps"], lines, rendered])
 
 
 def test_every_way_to_end_leaves_a_true_verdict_and_no_leftovers(
