@@ -11,6 +11,26 @@ DEFAULT_MAX_DRIVER_RESTARTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shaping:
+    """
+    How pods are to be shaped beyond Spark's own properties, as given and not parsed yet.
+
+    None always means: not said here.
+    """
+
+    burst_factor: object = None  # a number or its text, or a mapping with `factor` and `fraction`
+    min_guaranteed_ratio: object = None  # of the overhead; a number or its text
+    burst_offheap: object = None  # whether off-heap memory bursts, too
+    min_guaranteed_offheap_ratio: object = None  # of off-heap memory
+    driver_priority_class: str | None = None
+    executor_priority_class: str | None = None
+    executor_qos_class: str | None = None  # "Guaranteed" or "Burstable": what executors must come out as
+
+
+NO_SHAPING = Shaping()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationRequest:
     """
     The operator's arguments and the defaults of its connection, as plain values.
@@ -41,3 +61,5 @@ class ApplicationRequest:
     default_name: str | None = None
     execution_timeout_seconds: float | None = None  # None: no limit
     max_driver_restarts: int = DEFAULT_MAX_DRIVER_RESTARTS  # 0: must not run twice
+    shaping: Shaping = NO_SHAPING  # the operator's arguments
+    default_shaping: Shaping = NO_SHAPING  # the connection's extras

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from airflow_spark_k8s.core.burst import Rollout
 from airflow_spark_k8s.core.spec import AllocationSettings, Application
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
@@ -15,6 +16,9 @@ SETTINGS_KEY = "settings.json"
 
 EXECUTOR_KEY = "executor.json"
 """Key of the executor pod's manifest in the application's ConfigMap."""
+
+PLAIN_EXECUTOR_KEY = "executor-plain.json"
+"""Key of the manifest of executors that do not burst, if only some do."""
 
 
 def config_map_name(application: str) -> str:
@@ -31,6 +35,7 @@ class ControllerSettings:
     max_driver_restarts: int = 3  # driver pods beyond the first before the application counts as lost
     executor_cores: int = 1  # shown in the executor table
     ui_port: int = 4040  # port of the driver's REST interface
+    rollout: Rollout | None = None  # None: no executor bursts
 
     @classmethod
     def from_application(cls, application: Application) -> ControllerSettings:
@@ -62,6 +67,8 @@ class ControllerSettings:
             major, minor, patch = values["spark_version"]
             values["spark_version"] = (int(major), int(minor), int(patch))
             values["allocation"] = AllocationSettings(**_known(AllocationSettings, values["allocation"]))
+            if values.get("rollout") is not None:
+                values["rollout"] = Rollout(**_known(Rollout, values["rollout"]))
             return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidConfiguration(
@@ -70,7 +77,7 @@ class ControllerSettings:
 
 
 def _known(
-    of: type[ControllerSettings] | type[AllocationSettings], given: Mapping[str, Any]
+    of: type[ControllerSettings] | type[AllocationSettings] | type[Rollout], given: Mapping[str, Any]
 ) -> dict[str, Any]:
     names = {field.name for field in fields(of)}
     return {name: value for name, value in given.items() if name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, NewType
 
 ApplicationName = NewType("ApplicationName", str)
@@ -24,8 +25,19 @@ class MemorySum:
 
     @property
     def total_mib(self) -> int:
-        """Request and limit of the container."""
+        """Limit of the container, and its request unless it bursts."""
         return self.heap_mib + self.overhead_mib + self.offheap_mib + self.pyspark_mib
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """How an application's executors share a part of their memory; `core.burst` does the sums."""
+
+    factor: Fraction  # at least 1, which changes nothing
+    fraction: Fraction = Fraction(1)  # of the executors; more than 0, at most 1
+    min_guaranteed_ratio: Fraction = Fraction(1, 10)  # of the overhead, 0 to 1
+    offheap: bool = False  # off-heap memory is shared as the overhead is
+    min_guaranteed_offheap_ratio: Fraction = Fraction(1, 2)  # of off-heap memory, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,15 @@ class SecretEnv:
     name: str
     key: str  # key in the Secret
     value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKeyRef:
+    """An environment variable whose value is in a Secret that the user keeps in the namespace."""
+
+    name: str  # of the variable
+    secret: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,18 @@ class PodShape:
     ]  # executor: one flag each, for SPARK_JAVA_OPT_n; driver: empty, they travel in the properties
     termination_grace_period_seconds: int
     scheduler_name: str | None = None
+    shared_mib: int = 0  # of the memory: limit minus request; 0: it does not burst
+    priority_class: str | None = None  # None: the cluster's default
+    device_limits: Mapping[str, str] = field(default_factory=dict)  # such as nvidia.com/gpu -> "1"
+    volumes: tuple[Manifest, ...] = ()  # of the user's conf; scratch and our own ones are not among them
+    volume_mounts: tuple[Manifest, ...] = ()
+    secret_key_refs: tuple[SecretKeyRef, ...] = ()
+    local_dirs_in_memory: bool = False  # scratch directories are tmpfs
+
+    @property
+    def request_mib(self) -> int:
+        """Memory that the scheduler sets aside."""
+        return self.memory.total_mib - self.shared_mib
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +136,9 @@ class Application:
     active_deadline_seconds: int | None  # None: no execution_timeout
     rpc_encryption: bool = False
     authenticate: bool = True
+    burst: Burst | None = None  # None: request and limit of the executors are the same
+    plain_executor: PodShape | None = None  # of executors that do not burst; None: all are like `executor`
+    executor_qos_class: str | None = None  # what the executor pod must come out as; None: whatever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +169,7 @@ class Manifests:
     executor: Manifest  # the pod manifest before executor id, driver and owner are laid on
     spec_hash: str
     secret: Manifest = field(repr=False)  # the only one that holds secret values
+    plain_executor: Manifest | None = None  # of executors that do not burst; None: all are like `executor`
 
     @property
     def application(self) -> str:
