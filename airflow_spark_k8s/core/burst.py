@@ -1,4 +1,4 @@
-"""Burst-aware memory: how much overhead an executor has to itself, and how much it shares with its neighbours."""
+"""Burst-aware memory: how much overhead an executor has to itself, how much it shares with its neighbours."""
 
 from __future__ import annotations
 
