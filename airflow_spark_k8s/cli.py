@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 
 from airflow_spark_k8s import __version__
-from airflow_spark_k8s.commands import cluster, demo
+from airflow_spark_k8s.commands import cluster, demo, gc, memory, pack, rbac, simulate
 
-_COMMANDS = (demo, cluster)
+_COMMANDS = (demo, cluster, memory, pack, rbac, gc, simulate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

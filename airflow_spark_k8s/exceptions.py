@@ -23,6 +23,7 @@ SparkKubernetesError
     ├── DriverTookOver                    the user's code overrides the master or the number of executors
     ├── DriverStartFailed                 the driver's container can never start (image, config)
     ├── SparkVersionMismatch              the driver runs another Spark than the task says
+    ├── ExecutorMemorySpent               no executor is left: all ran out of memory, as often as is allowed
     └── ApplicationTimedOut               the task's execution_timeout passed
 """
 
@@ -144,6 +145,10 @@ class DriverStartFailed(ApplicationFailed):
 
 class SparkVersionMismatch(ApplicationFailed):
     """The driver runs another Spark version than the task, connection or image says."""
+
+
+class ExecutorMemorySpent(ApplicationFailed):
+    """No executor is left: they ran out of memory, again and again, up to the limits of recovery."""
 
 
 class ApplicationTimedOut(ApplicationFailed):

@@ -102,6 +102,103 @@ def get_provider_info() -> dict[str, Any]:
                         "label": "Executor service account",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "burst_factor": {
+                        "label": "Burst factor",
+                        "description": (
+                            'How far executors burst: 1.2, or {"factor": 1.2, "fraction": 0.25} for a '
+                            "quarter of them; empty or 1: not at all."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "min_guaranteed_ratio": {
+                        "label": "Guaranteed overhead",
+                        "description": "Part of the memory overhead that never bursts, 0 to 1; empty: 0.1.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "burst_offheap": {
+                        "label": "Burst off-heap memory",
+                        "description": "Off-heap memory bursts as the overhead does.",
+                        "schema": {"type": ["boolean", "null"]},
+                    },
+                    "min_guaranteed_offheap_ratio": {
+                        "label": "Guaranteed off-heap memory",
+                        "description": "Part of off-heap memory that never bursts, 0 to 1; empty: 0.5.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "driver_priority_class": {
+                        "label": "Driver priority class",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "executor_priority_class": {
+                        "label": "Executor priority class",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "executor_qos_class": {
+                        "label": "Executor QoS class",
+                        "description": "Guaranteed or Burstable: do not start if executors would be another.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "memory_step_factor": {
+                        "label": "Memory step factor",
+                        "description": (
+                            "By how much the memory of executors that recover grows with a step; empty: 1.5."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "max_executor_memory": {
+                        "label": "Most executor memory",
+                        "description": (
+                            "What a recovering executor may grow to as a whole, such as 16g; empty: the "
+                            "largest node."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "max_memory_steps": {
+                        "label": "Most memory steps",
+                        "description": "How often a recovering executor may grow; empty: 3.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "max_executor_ooms": {
+                        "label": "Most memory losses",
+                        "description": (
+                            "How many executors that ran out of memory are made up for within the window; "
+                            "empty: 10."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "recovery_window_seconds": {
+                        "label": "Recovery window",
+                        "description": "Seconds in which memory losses are counted; empty: 3600.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "drain_fraction": {
+                        "label": "Drain fraction",
+                        "description": (
+                            "Part of the executors that is retired at once after a second memory loss, 0 to "
+                            "1; empty: 0.25; 0: none are."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "sticky_recovery": {
+                        "label": "Sticky recovery",
+                        "description": "Recovery goes on when the stage that needed it has finished.",
+                        "schema": {"type": ["boolean", "null"]},
+                    },
+                    "recovery_node_selector": {
+                        "label": "Recovery node selector",
+                        "description": "Labels of the nodes for recovering executors, as a JSON object.",
+                        "schema": {"type": ["string", "null"], "format": "multiline"},
+                    },
+                    "recovery_tolerations": {
+                        "label": "Recovery tolerations",
+                        "description": "Tolerations of recovering executors, as a JSON list.",
+                        "schema": {"type": ["string", "null"], "format": "multiline"},
+                    },
+                    "recovery_priority_class": {
+                        "label": "Recovery priority class",
+                        "description": "Priority class of recovering executors.",
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "conf": {
                         "label": "Spark conf",
                         "description": "Spark properties of every application, as a JSON object.",

@@ -14,18 +14,23 @@ from airflow_spark_k8s.core.actions import (
     DeleteJob,
     DeletePod,
     FindExecutor,
+    ListPods,
     MarkDriver,
     Note,
+    ReadEvents,
     RecordDrivers,
     RecordOutcome,
     Result,
     ShowDriverLog,
+    ShowExecutorLog,
     Trouble,
 )
 from airflow_spark_k8s.core.allocation import CREATE_TIMEOUT_SECONDS
-from airflow_spark_k8s.core.executor_pod import executor_name, executor_pod
+from airflow_spark_k8s.core.executor_pod import EXECUTOR_CONTAINER, executor_name, executor_pod
 from airflow_spark_k8s.core.job_state import STOPPED_DEADLINE_SECONDS, drivers_annotation, outcome_annotation
+from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.pod_state import DRIVER_CONTAINER
+from airflow_spark_k8s.core.recovery_pod import recovery_pod
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
 from airflow_spark_k8s.exceptions import (
     AlreadyExists,
@@ -39,9 +44,12 @@ from airflow_spark_k8s.exceptions import (
     Unauthorized,
 )
 from airflow_spark_k8s.kube.cluster import JSON, MERGE_PATCH, Cluster
+from airflow_spark_k8s.kube.watch import list_objects
 
 CALL_TIMEOUT_SECONDS = 10.0
 MAX_CALLS_AT_ONCE = 16
+MAX_LINE_LENGTH = 1000
+"""Of a line of a log: a plan or a stack of classes may be printed as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +132,6 @@ async def _call(hands: Hands, action: Action) -> None:
     match action:
         case CreateExecutor():
             await _create_executor(hands, action)
-        case FindExecutor():
-            name = executor_name(action.driver_name, action.executor_id)
-            await hands.cluster.request("GET", _pod_path(hands, name), timeout_seconds=CALL_TIMEOUT_SECONDS)
         case MarkDriver():
             await _mark_driver(hands, action)
         case DeletePod():
@@ -139,8 +144,23 @@ async def _call(hands: Hands, action: Action) -> None:
         case DeleteJob():
             policy = {"propagationPolicy": action.propagation}
             await _delete(hands, job_path(hands.reference), action.uid, policy)
+        case _:
+            await _read(hands, action)
+
+
+async def _read(hands: Hands, action: Action) -> None:
+    match action:
+        case FindExecutor():
+            name = executor_name(action.driver_name, action.executor_id)
+            await hands.cluster.request("GET", _pod_path(hands, name), timeout_seconds=CALL_TIMEOUT_SECONDS)
+        case ListPods():
+            await _list_pods(hands)
         case ShowDriverLog():
-            await _show_driver_log(hands, action)
+            await _show_log(hands, action.driver_name, DRIVER_CONTAINER, action.lines)
+        case ShowExecutorLog():
+            await _show_log(hands, action.pod_name, EXECUTOR_CONTAINER, action.lines)
+        case ReadEvents():
+            await _read_events(hands, action.pod_name)
 
 
 def job_path(reference: ApplicationReference) -> str:
@@ -161,7 +181,7 @@ async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
     if hands.now() >= action.not_after:
         raise Conflict("the claim on the executor ids has run out")
     pod = executor_pod(
-        hands.world.executor_manifest,
+        _manifest(hands, action),
         driver_name=action.driver_name,
         driver_uid=action.driver_uid,
         driver_ip=action.driver_ip,
@@ -175,6 +195,21 @@ async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
         raise Invalid(str(error), status=error.status, reason=error.reason) from error
     except AlreadyExists:
         return  # created by an earlier attempt, whose answer was lost, or by another controller
+
+
+async def _list_pods(hands: Hands) -> None:
+    selector = f"{LABEL_APPLICATION}={hands.reference.application}"
+    found = await list_objects(
+        hands.cluster, _pod_path(hands), label_selector=selector, timeout_seconds=CALL_TIMEOUT_SECONDS
+    )
+    hands.world.found_pods(found.objects)
+
+
+def _manifest(hands: Hands, action: CreateExecutor) -> Manifest:
+    manifest, settings = hands.world.manifest_of(action.executor_id), hands.world.settings
+    if action.size is None or settings is None or settings.recovery is None:
+        return manifest
+    return recovery_pod(manifest, action.size, settings.recovery)
 
 
 async def _mark_driver(hands: Hands, action: MarkDriver) -> None:
@@ -223,13 +258,37 @@ async def delete_exactly(cluster: Cluster, path: str, uid: str, options: Manifes
     body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
     try:
         await cluster.request("DELETE", path, body=body, timeout_seconds=CALL_TIMEOUT_SECONDS)
-    except (NotFound, Conflict):
+    except NotFound:
         return
+    except Conflict:
+        # It may be another one by now, or somebody else may only have been at work on it.
+        if await _is_there(cluster, path, uid):
+            raise
 
 
-async def _show_driver_log(hands: Hands, action: ShowDriverLog) -> None:
-    path = f"{_pod_path(hands, action.driver_name)}/log"
-    params = {"container": DRIVER_CONTAINER, "tailLines": str(action.lines)}
+async def _is_there(cluster: Cluster, path: str, uid: str) -> bool:
+    try:
+        found = await cluster.request("GET", path, timeout_seconds=CALL_TIMEOUT_SECONDS)
+    except NotFound:
+        return False
+    return bool(found["metadata"]["uid"] == uid)
+
+
+async def _show_log(hands: Hands, pod_name: str, container: str, lines: int) -> None:
+    path = f"{_pod_path(hands, pod_name)}/log"
+    params = {"container": container, "tailLines": str(lines)}
     text = await hands.cluster.text(path, params=params, timeout_seconds=CALL_TIMEOUT_SECONDS)
     for line in text.splitlines():
-        hands.report(f"[{action.driver_name}] {line}")
+        hands.report(f"[{pod_name}] {line[:MAX_LINE_LENGTH]}")
+
+
+async def _read_events(hands: Hands, pod_name: str) -> None:
+    """Whoever may not read events, or gets no answer, knows nothing more than before."""
+    path = f"/api/v1/namespaces/{hands.reference.namespace}/events"
+    params = {"fieldSelector": f"involvedObject.kind=Pod,involvedObject.name={pod_name}", "limit": "100"}
+    try:
+        found = await hands.cluster.request("GET", path, params=params, timeout_seconds=CALL_TIMEOUT_SECONDS)
+        reasons = tuple(str(event.get("reason") or "") for event in found.get("items") or [])
+    except ClusterError:
+        reasons = ()
+    hands.world.see_events(pod_name, reasons)

@@ -38,6 +38,7 @@ async def run(
     deadline_epoch_seconds: float | None,
     hold_seconds: float = 0,
     on_progress: Callable[[Progress], None] | None = None,
+    holder: str | None = None,
 ) -> Outcome:
     """
     The outcome of one application, after everything that has to be done for it was done.
@@ -49,6 +50,7 @@ async def run(
     :param deadline_epoch_seconds: when the application is timed out; None: never.
     :param hold_seconds: no outcome before this many seconds since the start.
     :param on_progress: is given the numbers whenever they change.
+    :param holder: name on the executor ids, which no other controller may ever have; None: a random one.
     """
     started_at = clock.monotonic()
     now = _Now(clock)
@@ -56,7 +58,8 @@ async def run(
     complaints = Complaints(clock, report)
     observer = Observer(cluster, world, clock, complaints, now)
     hands = Hands(cluster, world, report, now)
-    controller = _Controller(hands, clock, on_progress, deadline_epoch_seconds)
+    state = State(holder=holder or uuid.uuid4().hex[:12])
+    controller = _Controller(hands, clock, state, on_progress, deadline_epoch_seconds)
     async with asyncio.TaskGroup() as group:
         observers = [
             group.create_task(observe(observer))
@@ -102,6 +105,7 @@ class _Controller:
         self,
         hands: Hands,
         clock: Clock,
+        state: State,
         on_progress: Callable[[Progress], None] | None,
         deadline_epoch_seconds: float | None,
     ) -> None:
@@ -110,7 +114,7 @@ class _Controller:
         self._on_progress = on_progress
         self._deadline_epoch_seconds = deadline_epoch_seconds
         self._told: Progress | None = None
-        self._state = State(holder=uuid.uuid4().hex[:12])
+        self._state = state
 
     async def until_outcome(self) -> Outcome:
         """The outcome, once a plan says that nothing is left to do."""

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from airflow_spark_k8s.controller.clock import Clock
 from airflow_spark_k8s.controller.complaints import Complaints
 from airflow_spark_k8s.controller.world import World
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION
+from airflow_spark_k8s.core.memory_groups import higher
 from airflow_spark_k8s.core.reconcile import AskSpark
 from airflow_spark_k8s.core.settings import (
     EXECUTOR_KEY,
+    PLAIN_EXECUTOR_KEY,
     SETTINGS_KEY,
     ControllerSettings,
     config_map_name,
 )
 from airflow_spark_k8s.core.snapshot import Reach, RegisteredExecutor, SparkView
+from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.exceptions import ClusterError, Forbidden, InvalidConfiguration, NotFound
 from airflow_spark_k8s.kube.cluster import Cluster
 from airflow_spark_k8s.kube.spark_rest import Answered, NotYet, SparkExecutor, SparkRest, Unknown
@@ -91,14 +95,15 @@ async def _watch(
 
 
 async def read_settings(observer: Observer) -> None:
-    """Read the settings and the executor's manifest once, however long it takes."""
+    """Read the settings and the executors' manifests once, however long it takes."""
     reference, name = observer.world.reference, config_map_name(observer.world.reference.application)
     path, pause = f"/api/v1/namespaces/{reference.namespace}/configmaps/{name}", 1.0
     while True:
         try:
             data = (await observer.cluster.request("GET", path)).get("data") or {}
             settings = ControllerSettings.from_json(data.get(SETTINGS_KEY, ""))
-            observer.world.see_settings(settings, json.loads(data.get(EXECUTOR_KEY, "")))
+            executor = json.loads(data.get(EXECUTOR_KEY, ""))
+            observer.world.see_settings(settings, executor, _plain_executor(settings, data))
             observer.complaints.works(f"reading ConfigMap {name}")
             return
         except (NotFound, Forbidden, InvalidConfiguration, ValueError) as error:
@@ -107,6 +112,17 @@ async def read_settings(observer: Observer) -> None:
             observer.complaints.failed(f"reading ConfigMap {name}", error)
         await observer.clock.sleep(pause * (1 + observer.clock.jitter() / 4))
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _plain_executor(settings: ControllerSettings, data: Mapping[str, str]) -> Manifest | None:
+    """The manifest of executors that do not burst; None if all are alike."""
+    if settings.rollout is None or Fraction(settings.rollout.fraction) == 1:
+        return None
+    if PLAIN_EXECUTOR_KEY not in data:
+        # Better no executor than one that bursts although it should not.
+        raise InvalidConfiguration(PLAIN_EXECUTOR_KEY, None, "is missing; submit the application again")
+    manifest: Manifest = json.loads(data[PLAIN_EXECUTOR_KEY])
+    return manifest
 
 
 async def poll_spark(observer: Observer) -> None:
@@ -197,7 +213,7 @@ async def _with_progress(rest: SparkRest, view: SparkView) -> SparkView:
     executors = await rest.executors()
     if not isinstance(executors, Answered):
         return _without(view, executors)
-    view = replace(view, reach=Reach.YES, why="", executors=_registered(executors.data))
+    view = replace(view, reach=Reach.YES, why="", executors=_registered(executors.data, view))
     tasks = await rest.tasks()
     if not isinstance(tasks, Answered):
         return view
@@ -206,16 +222,24 @@ async def _with_progress(rest: SparkRest, view: SparkView) -> SparkView:
         completed_tasks=tasks.data.complete_tasks,
         total_tasks=tasks.data.total_tasks,
         active_stages=tasks.data.active_stages,
+        stages=tasks.data.stages,
     )
 
 
-def _registered(executors: tuple[SparkExecutor, ...]) -> dict[int, RegisteredExecutor]:
+def _registered(executors: tuple[SparkExecutor, ...], before: SparkView) -> dict[int, RegisteredExecutor]:
+    """The executors as the driver tells them now; what they used most stays known."""
     return {
         int(executor.executor_id): RegisteredExecutor(
             active=executor.is_active,
             cores=executor.total_cores,
             completed_tasks=executor.completed_tasks,
             failed_tasks=executor.failed_tasks,
+            peak_memory_mib=higher(
+                executor.peak_memory_mib, before.peak_memory_mib(int(executor.executor_id))
+            ),
+            active_tasks=executor.active_tasks,
+            rdd_blocks=executor.rdd_blocks,
+            remove_reason=executor.remove_reason,
         )
         for executor in executors
         if executor.executor_id.isdecimal()

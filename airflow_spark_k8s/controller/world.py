@@ -20,7 +20,7 @@ from airflow_spark_k8s.core.snapshot import (
     is_driver_of,
 )
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
-from airflow_spark_k8s.kube.watch import Changed, Interrupted, Listed, WatchUpdate
+from airflow_spark_k8s.kube.watch import Changed, Listed, WatchUpdate
 
 
 class World:
@@ -32,17 +32,18 @@ class World:
         self.ask_changed = asyncio.Event()
         self.settings: ControllerSettings | None = None
         self.executor_manifest: Manifest = {}
+        self.plain_executor_manifest: Manifest | None = None  # None: executors are all alike
         self._settings_problem: str | None = None
         self._ask: AskSpark | None = None
         self._spark: SparkView = NOTHING_ASKED
         self._job: JobState | None = None
         self._job_listed = False
         self._pods_listed = False
-        self._pods_current = False
         self._drivers: dict[str, DriverPod] = {}
         self._gone_drivers: dict[str, DriverPod] = {}
         self._executors: dict[str, ExecutorPod] = {}
         self._departed: dict[str, ExecutorPod] = {}
+        self._events: dict[str, tuple[str, ...]] = {}
 
     def observed(self) -> Observed:
         """The view as it is now; executors that went are told once."""
@@ -55,8 +56,8 @@ class World:
             executors=tuple(self._executors.values()),
             departed=tuple(departed.values()),
             spark=self._spark,
-            pods_current=self._pods_current,
             settings_problem=self._settings_problem,
+            events=dict(self._events),
         )
 
     # Observers write here.
@@ -74,14 +75,20 @@ class World:
 
     def see_pods(self, update: WatchUpdate) -> None:
         """Take in what the watch of the application's pods says."""
-        if isinstance(update, Interrupted):
-            self._pods_current = False
-        elif isinstance(update, Listed):
+        if isinstance(update, Listed):
             self._replace_pods(update.objects)
-        elif update.kind == "DELETED":
+        elif isinstance(update, Changed) and update.kind == "DELETED":
             self._remove_pod(update.object)
-        else:
+        elif isinstance(update, Changed):
             self._put_pod(update.object)
+        self.changed.set()
+
+    def found_pods(self, pods: tuple[Manifest, ...]) -> None:
+        """Take in pods that were asked for; of those that have ended the watch may know more."""
+        for pod in pods:
+            known = self._drivers.get(pod["metadata"]["uid"]) or self._executors.get(pod["metadata"]["uid"])
+            if known is None or not known.ended:
+                self._put_pod(pod)
         self.changed.set()
 
     def see_spark(self, view: SparkView) -> None:
@@ -89,16 +96,34 @@ class World:
         self._spark = view
         self.changed.set()
 
-    def see_settings(self, settings: ControllerSettings, executor_manifest: Manifest) -> None:
+    def see_settings(
+        self,
+        settings: ControllerSettings,
+        executor_manifest: Manifest,
+        plain_executor_manifest: Manifest | None = None,
+    ) -> None:
         """Take in what the application's ConfigMap says."""
         self.settings, self.executor_manifest = settings, executor_manifest
+        self.plain_executor_manifest = plain_executor_manifest
         self._settings_problem = None
+        self.changed.set()
+
+    def see_events(self, pod_name: str, reasons: tuple[str, ...]) -> None:
+        """Take in what the cluster's events say about a pod; nothing, if they cannot be read."""
+        self._events[pod_name] = reasons
         self.changed.set()
 
     def miss_settings(self, problem: str) -> None:
         """Take in that the application's ConfigMap is of no use."""
         self._settings_problem = problem
         self.changed.set()
+
+    def manifest_of(self, executor_id: int) -> Manifest:
+        """The manifest of the executor with this id: some may burst and others not."""
+        rollout = None if self.settings is None else self.settings.rollout
+        if self.plain_executor_manifest is None or rollout is None or rollout.bursts(executor_id):
+            return self.executor_manifest
+        return self.plain_executor_manifest
 
     # What this controller wrote itself is known before a watch tells it.
 
@@ -145,7 +170,7 @@ class World:
             self._put_pod(pod)
         for uid in before.keys() - self._drivers.keys():
             self._gone_drivers[uid] = departed_driver(before[uid])
-        self._pods_listed = self._pods_current = True
+        self._pods_listed = True
 
     def _put_pod(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]

@@ -9,6 +9,7 @@ from typing import Literal
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.history import History
 from airflow_spark_k8s.core.outcome import Outcome
+from airflow_spark_k8s.core.size import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class CreateExecutor:
     driver_uid: str
     driver_ip: str
     not_after: float  # the right to create this id ends here; too late: leave it, somebody else may have it
+    size: Size | None = None  # None: what the task says
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class FindExecutor:
     executor_id: int
     driver_name: str
     driver_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListPods:
+    """Ask the API server itself for all pods of the application; a watch may be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +104,35 @@ class ShowDriverLog:
     lines: int = 30
 
 
+@dataclass(frozen=True, slots=True)
+class ShowExecutorLog:
+    """Say the last lines of an executor's log, before its pod is removed."""
+
+    pod_name: str
+    pod_uid: str
+    lines: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEvents:
+    """Ask the API server once what happened to a pod that is gone; no answer is an answer, too."""
+
+    pod_name: str
+
+
 Action = (
     Note
     | MarkDriver
     | CreateExecutor
     | FindExecutor
+    | ListPods
     | DeletePod
     | RecordDrivers
     | RecordOutcome
     | DeleteJob
     | ShowDriverLog
+    | ShowExecutorLog
+    | ReadEvents
 )
 
 

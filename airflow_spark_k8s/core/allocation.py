@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from airflow_spark_k8s.core.actions import CreateExecutor, FindExecutor
@@ -13,6 +13,8 @@ from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.fleet import Fleet, holds, unseen_key
 from airflow_spark_k8s.core.gate import last_end, open_key, still_wants
 from airflow_spark_k8s.core.history import History
+from airflow_spark_k8s.core.recovery import Recovery
+from airflow_spark_k8s.core.size import Size
 from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.core.state import CREATE, Scene
 
@@ -44,17 +46,47 @@ class Allocation:
     due: float | None = None  # look again then, even if nothing happens; None: no need
 
 
-def allocate(scene: Scene, fleet: Fleet, allocation: AllocationSettings, known: History) -> Allocation:
+def allocate(
+    scene: Scene,
+    fleet: Fleet,
+    allocation: AllocationSettings,
+    known: History,
+    recovery: Recovery | None = None,
+) -> Allocation:
     """
     The next step towards the target: create reserved pods, look for unseen ones, or reserve a new round.
 
-    `known` is the driver's history with what this look adds to it.
+    :param known: the driver's history with what this look adds to it.
+    :param recovery: what follows from executors that ran out of memory; None if recovery is off.
 
     Source: org.apache.spark.scheduler.cluster.k8s.ExecutorPodsAllocator.onNewSnapshots
     """
     searches, search_due = _searches(scene, fleet)
-    step = _pay(scene, fleet) if fleet.owed else _advance(scene, fleet, allocation, known)
-    return replace(step, searches=searches, due=_earlier(step.due, search_due))
+    if fleet.owed:
+        step = _pay(scene, fleet, sizes_of(fleet, recovery))
+    else:
+        step = _advance(scene, fleet, _worthwhile(allocation, recovery), known)
+    recovery_due = recovery.due if recovery is not None else None
+    due = _earlier(_earlier(step.due, search_due), recovery_due)
+    return replace(step, searches=searches, due=due)
+
+
+def sizes_of(fleet: Fleet, recovery: Recovery | None) -> Mapping[int, Size | None]:
+    """
+    The size of every id that is spoken for and whose pod is not in sight; None: what the task says.
+
+    It follows from what can be seen, so that it stays the same until the pod is there.
+    """
+    if recovery is None:
+        return dict.fromkeys(fleet.outstanding)
+    live = [fleet.pods[number].size for number in fleet.pending | fleet.running]
+    return recovery.sizes(live, fleet.outstanding)
+
+
+def _worthwhile(allocation: AllocationSettings, recovery: Recovery | None) -> AllocationSettings:
+    if recovery is None:
+        return allocation
+    return replace(allocation, target=recovery.target(allocation.target))
 
 
 def _advance(scene: Scene, fleet: Fleet, allocation: AllocationSettings, known: History) -> Allocation:
@@ -76,7 +108,7 @@ def next_holder(scene: Scene) -> str:
     return f"{scene.state.holder}-{scene.state.claims + 1}"
 
 
-def _pay(scene: Scene, fleet: Fleet) -> Allocation:
+def _pay(scene: Scene, fleet: Fleet, sizes: Mapping[int, Size | None]) -> Allocation:
     """
     Create the pods of reserved ids that certainly have none yet, under a claim that is fresh.
 
@@ -89,7 +121,7 @@ def _pay(scene: Scene, fleet: Fleet) -> Allocation:
     if not creatable or not backoff.open(scene.now):
         return Allocation(_settled(scene, fleet), due=backoff.until if creatable else None)
     if scene.now < claim.at + CLAIM_SECONDS:
-        return Allocation(creations=_creations(fleet, creatable, claim.at + CLAIM_SECONDS))
+        return Allocation(creations=_creations(fleet, creatable, claim.at + CLAIM_SECONDS, sizes))
     return Allocation(IdMarks(marks.reserved, marks.settled, next_holder(scene)))
 
 
@@ -111,10 +143,13 @@ def _search_time(scene: Scene, fleet: Fleet, number: int) -> float:
     return max(first, scene.state.looked.get(number, first)) + PATIENCE_SECONDS
 
 
-def _creations(fleet: Fleet, numbers: Iterable[int], not_after: float) -> tuple[CreateExecutor, ...]:
+def _creations(
+    fleet: Fleet, numbers: Iterable[int], not_after: float, sizes: Mapping[int, Size | None]
+) -> tuple[CreateExecutor, ...]:
     driver = fleet.driver
     return tuple(
-        CreateExecutor(number, driver.name, driver.uid, driver.ip, not_after) for number in sorted(numbers)
+        CreateExecutor(number, driver.name, driver.uid, driver.ip, not_after, sizes[number])
+        for number in sorted(numbers)
     )
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_spark_k8s.core.actions import DeletePod
-from airflow_spark_k8s.core.fleet import Fleet
+from airflow_spark_k8s.core.actions import DeletePod, ReadEvents
+from airflow_spark_k8s.core.drain import retired
+from airflow_spark_k8s.core.fleet import Fleet, last_seen
 from airflow_spark_k8s.core.gate import open_key, still_wants
 from airflow_spark_k8s.core.history import EndedExecutor, History
 from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, Failed, Succeeded
+from airflow_spark_k8s.core.recovery import Recovery, recover, recovers
+from airflow_spark_k8s.core.settings import ControllerSettings
+from airflow_spark_k8s.core.size import MEMORY_KINDS
 from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed, Reach
 from airflow_spark_k8s.core.spec import AllocationSettings
+from airflow_spark_k8s.core.stages import at_work
 from airflow_spark_k8s.core.state import Scene
+from airflow_spark_k8s.core.unread import Unread, unread
 
 START_SECONDS = 60.0
 """An executor that fails sooner than this without having registered has failed to start."""
@@ -26,40 +32,54 @@ EARLY_WINDOW_SECONDS = 120.0
 DELETE_AGAIN_SECONDS = 30.0
 """A pod that is still there so long after its deletion was asked for is deleted once more."""
 
-_BY_ITS_OWN_FAULT = frozenset(
-    {EndKind.ERROR, EndKind.OUT_OF_MEMORY, EndKind.HEAP_EXHAUSTED, EndKind.NEVER_STARTED}
-)
+_BY_ITS_OWN_FAULT = MEMORY_KINDS | {EndKind.ERROR, EndKind.NEVER_STARTED}
 
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
     """What has to be remembered and what may be deleted."""
 
-    ended: tuple[EndedExecutor, ...]  # not remembered yet
+    ended: tuple[EndedExecutor, ...]  # not remembered yet, or not as well
+    retired: tuple[EndedExecutor, ...]  # to be removed from now on
+    known: History  # with all of them
     history: History | None  # to be written; None: it is complete
     deletions: tuple[DeletePod, ...]
+    questions: tuple[ReadEvents, ...]
+    recovery: Recovery | None  # what follows from those that ran out of memory; None: recovery is off
 
 
-def cleanup(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Cleanup:
+def cleanup(scene: Scene, fleet: Fleet, settings: ControllerSettings) -> Cleanup:
     """
     The cleaning of one look.
 
     A pod is deleted only after its end stands in the driver's history and its id is settled: before that the
     pod itself is the only evidence that its id was used. Executors that end with their driver are left alone.
     """
-    ended = tuple(_newly_ended(scene, fleet, allocation))
-    remembered = fleet.driver.history
-    deletable = [
-        pod
-        for number, pod in fleet.pods.items()
-        if number in remembered.entries and number <= fleet.driver.marks.settled
-    ]
-    deletable += [pod for pod in scene.observed.executors if _is_left_over(pod, scene.observed)]
+    remembered, rollout = fleet.driver.history, settings.rollout
+    ended = [*_newly_ended(scene, fleet, settings.allocation), *_killed_while_leaving(scene, fleet)]
+    known = remembered.with_ended(ended, rollout)
+    more = unread(scene, fleet, known) if recovers(settings) else Unread()
+    ended += more.ended
+    known = known.with_ended(more.ended, rollout)
+    recovery = recover(settings, known, fleet.spark.stages, scene.now)
+    leaving = retired(scene, fleet, recovery, settings.allocation.target, known)
+    known = known.with_ended(leaving, rollout)
     return Cleanup(
-        ended=ended,
-        history=remembered.with_ended(ended) if ended else None,
-        deletions=tuple(DeletePod(pod.name, pod.uid) for pod in deletable if _may_ask(scene, pod)),
+        ended=tuple(ended),
+        retired=leaving,
+        known=known,
+        history=known if ended or leaving else None,
+        deletions=_deletions(scene, fleet),
+        questions=more.questions,
+        recovery=recovery,
     )
+
+
+def _deletions(scene: Scene, fleet: Fleet) -> tuple[DeletePod, ...]:
+    remembered, settled = fleet.driver.history.entries, fleet.driver.marks.settled
+    deletable = [pod for number, pod in fleet.pods.items() if number in remembered and number <= settled]
+    deletable += [pod for pod in scene.observed.executors if _is_left_over(pod, scene.observed)]
+    return tuple(DeletePod(pod.name, pod.uid) for pod in deletable if _may_ask(scene, pod))
 
 
 def _newly_ended(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> Iterator[EndedExecutor]:
@@ -67,18 +87,30 @@ def _newly_ended(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> 
     if still_wants(scene, fleet):
         for pod in (*fleet.ended, *fleet.vanished):
             if pod.executor_id not in remembered:
-                yield _ended(scene, fleet, pod)
+                yield ended_executor(scene, fleet, pod)
     for number in sorted(fleet.running):
         pod = fleet.pods[number]
         if number not in remembered and _is_overdue(scene, fleet, pod, allocation):
             reason = f"did not register within {allocation.registration_timeout_seconds:g} s"
-            yield EndedExecutor(number, "deleted", reason, scene.now, node=pod.node)
+            kind = EndKind.DELETED.value
+            yield EndedExecutor(number, "deleted", reason, scene.now, node=pod.node, kind=kind, size=pod.size)
 
 
-def _ended(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecutor:
+def _killed_while_leaving(scene: Scene, fleet: Fleet) -> Iterator[EndedExecutor]:
+    """Executors to be retired that ran out of memory before they were gone: the kernel is believed."""
+    remembered = fleet.driver.history.entries
+    for number, pod in last_seen(scene, fleet.driver).items():
+        if pod.ended and number in remembered and remembered[number].kind == EndKind.DRAINED:
+            entry = ended_executor(scene, fleet, pod)
+            if entry.kind in MEMORY_KINDS:
+                yield entry
+
+
+def ended_executor(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecutor:
+    """What is to be remembered of an executor whose pod has ended or is gone."""
     state = pod.state
     if not isinstance(state, Succeeded | Failed | Deleted):
-        return EndedExecutor(pod.executor_id, "deleted", "its pod is gone", scene.now, node=pod.node)
+        return _vanished(scene, fleet, pod)
     ending = state.ending
     early = _is_too_early(scene, fleet, ending)
     return EndedExecutor(
@@ -90,6 +122,31 @@ def _ended(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecutor:
         node=pod.node,
         start_failure=not early and _failed_to_start(fleet, pod, ending),
         too_early=early,
+        kind=ending.kind.value,
+        disruption=pod.disruption,
+        peak_memory_mib=fleet.spark.peak_memory_mib(pod.executor_id),
+        size=pod.size,
+        stages=at_work(fleet.spark.stages) if ending.kind in MEMORY_KINDS else (),
+    )
+
+
+def _vanished(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecutor:
+    """An executor whose pod went before anybody could read how it ended."""
+    kind, why = "", f" ({pod.disruption})" if pod.disruption else ""
+    if pod.disruption is not None:
+        kind = EndKind.DISRUPTED.value
+    elif pod.leaving_seconds is not None:
+        kind = EndKind.DELETED.value
+    return EndedExecutor(
+        executor_id=pod.executor_id,
+        state="deleted",
+        reason=f"its pod is gone{why}",
+        at_epoch_seconds=scene.now,
+        node=pod.node,
+        kind=kind,
+        disruption=pod.disruption,
+        peak_memory_mib=fleet.spark.peak_memory_mib(pod.executor_id),
+        size=pod.size,
     )
 
 

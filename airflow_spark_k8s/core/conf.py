@@ -57,6 +57,10 @@ class Conf:
             name.removeprefix(prefix): value for name, value in self.values.items() if name.startswith(prefix)
         }
 
+    def set_with(self, prefix: str) -> list[str]:
+        """The rest of the name of every property that begins with `prefix` and is set to something."""
+        return [rest for rest in self.prefixed(prefix) if self.get(prefix + rest) is not None]
+
     def field(self, name: str) -> str:
         """How an error calls the property: its name and, unless the task sets it, where it is from."""
         return name + CONNECTION_SUFFIX if name in self.from_connection else name

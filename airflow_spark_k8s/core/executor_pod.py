@@ -22,6 +22,11 @@ DRIVER_PORT = 7078
 
 JAVA_OPTION_PREFIX = "SPARK_JAVA_OPT_"
 
+EXECUTOR_ID = "SPARK_EXECUTOR_ID"
+"""What stands for the executor's id in the name of a claim, and in the variable SPARK_EXECUTOR_DIRS."""
+
+_EXECUTOR_DIRS = "SPARK_EXECUTOR_DIRS"
+
 
 def executor_pod(
     manifest: Manifest,
@@ -36,19 +41,21 @@ def executor_pod(
     A new pod manifest for one executor of one driver pod; `manifest` is left as it was.
 
     `driver_name` is the driver pod's name and the `spark.app.id`; `driver_ip` is its pod IP, IPv4 or IPv6
-    without brackets. `executor_id` is at least 1. `cores` None keeps the cores that were rendered.
+    without brackets. `executor_id` is at least 1. `cores` None keeps the cores that were rendered. The id is
+    filled in where Spark does so: for SPARK_EXECUTOR_ID in names of claims and in SPARK_EXECUTOR_DIRS, and
+    for {{EXECUTOR_ID}} in java options.
 
     :raises InvalidTemplate: if the manifest has no container `spark-kubernetes-executor`.
 
-    Source: org.apache.spark.deploy.k8s.features.BasicExecutorFeatureStep
+    Source: org.apache.spark.deploy.k8s.features.BasicExecutorFeatureStep, MountVolumesFeatureStep
     """
     env = _executor_env(driver_name, driver_ip, executor_id, cores)
-    substitutes = {"{{APP_ID}}": driver_name, "{{EXECUTOR_ID}}": str(executor_id)}
     pod: Manifest = _copy(manifest)
+    _name_claims(pod, executor_id)
     pod["metadata"] = _metadata(pod.get("metadata") or {}, driver_name, driver_uid, executor_id)
     container = _spark_container(pod)
     kept = [
-        _substituted(variable, substitutes)
+        _substituted(variable, driver_name, str(executor_id))
         for variable in container.get("env") or []
         if variable["name"] not in env
     ]
@@ -72,7 +79,7 @@ def _executor_env(driver_name: str, driver_ip: str, executor_id: int, cores: int
     env = {
         "SPARK_DRIVER_URL": driver_url(driver_ip),
         "SPARK_DRIVER_POD_IP": driver_ip,
-        "SPARK_EXECUTOR_ID": str(executor_id),
+        EXECUTOR_ID: str(executor_id),
         "SPARK_APPLICATION_ID": driver_name,
     }
     if cores is not None:
@@ -116,13 +123,22 @@ def _spark_container(pod: Manifest) -> dict[str, Any]:
     )
 
 
-def _substituted(variable: dict[str, Any], substitutes: dict[str, str]) -> dict[str, Any]:
-    if not variable["name"].startswith(JAVA_OPTION_PREFIX) or "value" not in variable:
+def _substituted(variable: dict[str, Any], app_id: str, executor_id: str) -> dict[str, Any]:
+    name, value = variable["name"], variable.get("value")
+    if value is None:
         return variable
-    value = variable["value"]
-    for placeholder, actual in substitutes.items():
-        value = value.replace(placeholder, actual)
+    if name.startswith(JAVA_OPTION_PREFIX):
+        value = value.replace("{{APP_ID}}", app_id).replace("{{EXECUTOR_ID}}", executor_id)
+    elif name == _EXECUTOR_DIRS:
+        value = value.replace("SPARK_APPLICATION_ID", app_id).replace(EXECUTOR_ID, executor_id)
     return {**variable, "value": value}
+
+
+def _name_claims(pod: Manifest, executor_id: int) -> None:
+    for volume in (pod.get("spec") or {}).get("volumes") or []:
+        claim = volume.get("persistentVolumeClaim")
+        if claim:
+            claim["claimName"] = claim["claimName"].replace(EXECUTOR_ID, str(executor_id))
 
 
 def _copy(value: Any) -> Any:

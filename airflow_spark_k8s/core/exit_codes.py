@@ -5,6 +5,9 @@ from __future__ import annotations
 HEAP_EXHAUSTED = 52
 """Exit code of a Spark JVM that met an OutOfMemoryError."""
 
+KILLED = 137
+"""Exit code of a process that got SIGKILL."""
+
 _MEANINGS = {
     1: "stopped with an error",
     11: "the driver counted too many failed executors",

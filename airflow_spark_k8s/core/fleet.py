@@ -60,7 +60,7 @@ def fleet_of(scene: Scene, driver: DriverPod) -> Fleet:
     spark = scene.observed.spark_of(driver)
     last = last_seen(scene, driver)
     asked = _still_requested(scene, driver)
-    absent = scene.state.absent if scene.state.driver_uid == driver.uid else frozenset()
+    absent = still_absent(scene, driver)
     # The driver may be ahead of the watch: it proves that an id was used, not that its pod was seen.
     seen = pods.keys() | last.keys() | driver.history.entries.keys()
     active = {number for number, executor in spark.executors.items() if executor.active}
@@ -83,6 +83,21 @@ def fleet_of(scene: Scene, driver: DriverPod) -> Fleet:
         vanished=tuple(last[number] for number in sorted(gone)),
         abandoned=abandoned,
     )
+
+
+def still_absent(scene: Scene, driver: DriverPod) -> frozenset[int]:
+    """
+    Ids of `driver` that were asked for, were not there, and will not be there.
+
+    Somebody else who renews the right to create pods of reserved ids may create those that were given up.
+    """
+    state = scene.state
+    if state.driver_uid != driver.uid:
+        return frozenset()
+    own = state.claim is not None and state.claim.holder == driver.marks.holder
+    if own or driver.marks.holder == state.seen_holder:
+        return state.absent
+    return frozenset(number for number in state.absent if number <= driver.marks.settled)
 
 
 def last_seen(scene: Scene, driver: DriverPod) -> dict[int, ExecutorPod]:

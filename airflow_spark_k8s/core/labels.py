@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from airflow_spark_k8s.core.burst import shared_class
 from airflow_spark_k8s.core.spec import Identity
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
@@ -14,6 +15,11 @@ LABEL_DEPLOYMENT = PREFIX + "deployment"
 LABEL_TASK_INSTANCE = PREFIX + "task-instance"
 LABEL_TI_ID = PREFIX + "ti-id"
 LABEL_TRY = PREFIX + "try"
+LABEL_MEMORY = PREFIX + "memory"
+LABEL_SHARED_MEMORY = PREFIX + "shared-memory"
+LABEL_RECOVERY = PREFIX + "recovery"
+MEMORY_BURST = "burst"
+MEMORY_PLAIN = "plain"
 
 ANNOTATION_DAG_ID = PREFIX + "dag-id"
 ANNOTATION_TASK_ID = PREFIX + "task-id"
@@ -22,6 +28,7 @@ ANNOTATION_MAP_INDEX = PREFIX + "map-index"
 ANNOTATION_SPEC_HASH = PREFIX + "spec-hash"
 ANNOTATION_EXECUTOR_IDS = PREFIX + "executor-ids"
 ANNOTATION_OUTCOME = PREFIX + "outcome"
+ANNOTATION_SIZE = PREFIX + "size"
 
 SPARK_APP_SELECTOR = "spark-app-selector"
 SPARK_APP_NAME = "spark-app-name"
@@ -111,6 +118,19 @@ def labels_of(identity: Identity) -> dict[str, str]:
         LABEL_TASK_INSTANCE: identity.task_instance_key,
         LABEL_TI_ID: identity.ti_id,
         LABEL_TRY: str(identity.try_number),
+    }
+
+
+def memory_labels(shared_mib: int, *, bursts: bool) -> dict[str, str]:
+    """
+    Labels of an executor whose application bursts: its group, and the size class of its shared memory.
+
+    :param shared_mib: limit minus request.
+    :param bursts: whether this executor is one of those that burst.
+    """
+    return {
+        LABEL_MEMORY: MEMORY_BURST if bursts else MEMORY_PLAIN,
+        LABEL_SHARED_MEMORY: shared_class(shared_mib),
     }
 
 

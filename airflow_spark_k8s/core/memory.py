@@ -10,7 +10,17 @@ MIN_OVERHEAD_MIB = 384
 OVERHEAD_FACTOR = 0.1
 NON_JVM_OVERHEAD_FACTOR = 0.4
 
+MIN_HEAP_MIB = 450
+"""
+No Spark starts with less: it sets 300 MiB aside and refuses to run with less than one and a half times that.
+
+It asks the JVM, and some garbage collectors report up to 20 MiB less than they were given.
+
+Source: org.apache.spark.memory.UnifiedMemoryManager
+"""
+
 _KUBERNETES_FACTOR = "spark.kubernetes.memoryOverheadFactor"
+_TESTING = "spark.testing"  # lets Spark's own tests start with any heap
 _MIN_OVERHEAD_SINCE = (4, 0, 0)
 
 
@@ -23,7 +33,7 @@ def driver_memory(conf: Conf, spark_version: tuple[int, int, int], *, non_jvm: b
 
     Source: org.apache.spark.deploy.k8s.features.BasicDriverFeatureStep
     """
-    heap = conf.mib("spark.driver.memory", DEFAULT_HEAP_MIB, minimum=1)
+    heap = _heap(conf, "driver")
     return MemorySum(heap, _overhead(conf, "driver", heap, spark_version, non_jvm=non_jvm))
 
 
@@ -39,13 +49,31 @@ def executor_memory(
 
     Source: org.apache.spark.resource.ResourceProfile.getResourcesForClusterManager
     """
-    heap = conf.mib("spark.executor.memory", DEFAULT_HEAP_MIB, minimum=1)
+    heap = _heap(conf, "executor")
     return MemorySum(
         heap,
         _overhead(conf, "executor", heap, spark_version, non_jvm=non_jvm),
         offheap_mib=_offheap(conf),
         pyspark_mib=conf.mib("spark.executor.pyspark.memory", 0, minimum=1) if is_python else 0,
     )
+
+
+def _heap(conf: Conf, role: str) -> int:
+    """
+    Heap in MiB.
+
+    A plain number is MiB for both roles, as in Spark's cluster mode, and is written out with its unit for
+    the driver: spark-submit would hand `1024` to the JVM as it is, for which that is bytes.
+    """
+    name = f"spark.{role}.memory"
+    heap = conf.mib(name, DEFAULT_HEAP_MIB, minimum=1)
+    if heap < MIN_HEAP_MIB and not conf.prefixed(_TESTING):
+        raise conf.error(
+            name,
+            f"a heap of {heap} MiB is too small: below {MIN_HEAP_MIB} MiB Spark does not start, use 512m or "
+            "more; a number without a unit counts MiB",
+        )
+    return heap
 
 
 def _overhead(

@@ -14,6 +14,7 @@ from airflow_spark_k8s.core.fleet import Fleet
 from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.pod_state import Deleted, Failed, Pending, Succeeded
 from airflow_spark_k8s.core.progress import progress
+from airflow_spark_k8s.core.recovery_notes import ended_text, recovery_lines
 from airflow_spark_k8s.core.snapshot import DriverPod, Reach, SparkView
 from airflow_spark_k8s.core.state import CREATE, Said, Scene
 
@@ -82,8 +83,9 @@ def lines(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Iterat
     yield Line("driver", _driver_text(fleet.driver))
     yield from _spark_lines(scene, fleet.driver, fleet.spark)
     for entry in cleaning.ended if cleaning else ():
-        why = f": {entry.reason}" if entry.reason else ""
-        yield Line(f"ended {entry.executor_id}", f"executor {entry.executor_id} {entry.state}{why}")
+        yield Line(f"ended {entry.executor_id}", ended_text(entry, scene.desired.settings))
+    for topic, text in recovery_lines(fleet, cleaning):
+        yield Line(topic, text)
     if not fleet.driver.ended:
         yield from _executor_lines(scene, fleet)
 

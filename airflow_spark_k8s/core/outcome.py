@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from airflow_spark_k8s.core.memory_groups import MemoryGroup
+from airflow_spark_k8s.core.memory_losses import Advice, MemoryLoss
 from airflow_spark_k8s.exceptions import (
     ApplicationFailed,
     ApplicationTimedOut,
@@ -15,6 +17,7 @@ from airflow_spark_k8s.exceptions import (
     DriverOutOfMemory,
     DriverStartFailed,
     DriverTookOver,
+    ExecutorMemorySpent,
     SparkVersionMismatch,
 )
 
@@ -32,6 +35,7 @@ class Verdict(StrEnum):
     DRIVER_TOOK_OVER = "driver took over"
     DRIVER_START_FAILED = "driver start failed"
     SPARK_VERSION_MISMATCH = "spark version mismatch"
+    EXECUTOR_MEMORY_SPENT = "executor memory spent"
     TIMED_OUT = "timed out"
 
 
@@ -42,6 +46,7 @@ _ERRORS: Mapping[Verdict, type[ApplicationFailed]] = {
     Verdict.DRIVER_TOOK_OVER: DriverTookOver,
     Verdict.DRIVER_START_FAILED: DriverStartFailed,
     Verdict.SPARK_VERSION_MISMATCH: SparkVersionMismatch,
+    Verdict.EXECUTOR_MEMORY_SPENT: ExecutorMemorySpent,
     Verdict.TIMED_OUT: ApplicationTimedOut,
 }
 
@@ -59,6 +64,10 @@ class ExecutorRecord:
     cores: int | None = None
     completed_tasks: int | None = None  # None: the driver's REST interface never told
     failed_tasks: int | None = None
+    kind: str | None = None  # how it ended, a value of EndKind; None: it runs, or nobody saw its end
+    disruption: str | None = None  # why the cluster took it away; None: it did not
+    peak_memory_mib: int | None = None  # of all its processes; None: never told
+    memory_group: str | None = None  # burst or plain; None: no executor of the application bursts
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,9 @@ class Outcome:
     total_tasks: int | None = None
     driver_node: str | None = None
     spark_version: str | None = None  # what the driver reported; None: never told
+    memory_groups: tuple[MemoryGroup, ...] = ()  # empty: no executor bursts
+    ooms: tuple[MemoryLoss, ...] = ()  # executors of the last driver that ran out of memory, the latest
+    advice: tuple[Advice, ...] = ()  # what would have spared them that
 
     @property
     def succeeded(self) -> bool:
@@ -102,6 +114,9 @@ class Outcome:
             "verdict": self.verdict.value,
             "executors": [asdict(executor) for executor in self.executors],
             "executor_counts": dict(self.executor_counts),
+            "memory_groups": [asdict(group) for group in self.memory_groups],
+            "ooms": [{**asdict(loss), "stages": list(loss.stages)} for loss in self.ooms],
+            "advice": [asdict(advice) for advice in self.advice],
         }
 
     @classmethod
@@ -118,11 +133,22 @@ class Outcome:
             known["verdict"] = Verdict(known["verdict"])
             rows = known.get("executors", ())
             known["executors"] = tuple(ExecutorRecord(**_known(ExecutorRecord, row)) for row in rows)
+            groups = known.get("memory_groups", ())
+            known["memory_groups"] = tuple(MemoryGroup(**_known(MemoryGroup, group)) for group in groups)
+            known["ooms"] = tuple(_loss(row) for row in known.get("ooms", ()))
+            known["advice"] = tuple(Advice(**_known(Advice, row)) for row in known.get("advice", ()))
             return cls(**known)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no outcome: {error}") from error
 
 
-def _known(of: type[Outcome] | type[ExecutorRecord], given: Mapping[str, Any]) -> dict[str, Any]:
+def _loss(row: Mapping[str, Any]) -> MemoryLoss:
+    known = _known(MemoryLoss, row)
+    return MemoryLoss(**{**known, "stages": tuple(known.get("stages", ()))})
+
+
+def _known(
+    of: type[Outcome | ExecutorRecord | MemoryGroup | MemoryLoss | Advice], given: Mapping[str, Any]
+) -> dict[str, Any]:
     names = {field.name for field in fields(of)}
     return {name: value for name, value in given.items() if name in names}

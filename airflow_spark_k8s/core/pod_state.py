@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from airflow_spark_k8s.core.exit_codes import HEAP_EXHAUSTED, described
+from airflow_spark_k8s.core.exit_codes import HEAP_EXHAUSTED, KILLED, described
 from airflow_spark_k8s.core.spec import Manifest
 
 DRIVER_CONTAINER = "spark-kubernetes-driver"
@@ -41,9 +41,11 @@ class EndKind(StrEnum):
     ERROR = "error"  # an exit code of its own
     OUT_OF_MEMORY = "out of memory"  # the kernel killed it or a child of it
     HEAP_EXHAUSTED = "out of heap"  # the JVM gave up
+    MAYBE_OUT_OF_MEMORY = "maybe out of memory"  # killed, and nobody said why
     NEVER_STARTED = "never started"  # the container, or one before it, could not start
     DISRUPTED = "disrupted"  # the cluster took it away: eviction, preemption, node loss
     DELETED = "deleted"  # somebody deleted it
+    DRAINED = "drained"  # retired by its controller, for another executor in its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +200,28 @@ def _ending(pod: Manifest, terminated: dict[str, Any] | None, phase: str) -> End
 
 
 def _kind(pod: Manifest, code: int, reason: str) -> EndKind:
+    """
+    What the exit code and the kubelet's reason say together.
+
+    The kernel's kill is the kubelet's finding, and a JVM chooses its exit code itself: both hold whatever
+    else happens to the pod. Anybody may send SIGKILL: who deletes a pod or takes it away does, and else it
+    may have been the kernel, on the node's behalf, which the kubelet does not always notice.
+
+    Source: k8s.io/kubernetes/pkg/kubelet/kuberuntime, org.apache.spark.util.SparkExitCode
+    """
     if reason == "OOMKilled":
         return EndKind.OUT_OF_MEMORY
     if code == 0:
         return EndKind.COMPLETED
+    if code == HEAP_EXHAUSTED:
+        return EndKind.HEAP_EXHAUSTED
     if reason == _LOST_TRACK or disruption(pod) is not None:
         return EndKind.DISRUPTED
     if is_deleting(pod):
         return EndKind.DELETED
     if reason in _NEVER_STARTED:
         return EndKind.NEVER_STARTED
-    return EndKind.HEAP_EXHAUSTED if code == HEAP_EXHAUSTED else EndKind.ERROR
+    return EndKind.MAYBE_OUT_OF_MEMORY if code == KILLED else EndKind.ERROR
 
 
 def _text(pod: Manifest, kind: EndKind, code: int, terminated: dict[str, Any]) -> str:

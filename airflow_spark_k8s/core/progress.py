@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
+from airflow_spark_k8s.core.cleanup import ended_executor
 from airflow_spark_k8s.core.executor_pod import executor_name
 from airflow_spark_k8s.core.fleet import Fleet
-from airflow_spark_k8s.core.history import MAX_REASON_LENGTH, EndedExecutor
-from airflow_spark_k8s.core.outcome import MAX_TABLE_ROWS, ExecutorRecord, Outcome
-from airflow_spark_k8s.core.pod_state import Deleted, Failed, Pending, Succeeded
+from airflow_spark_k8s.core.history import EndedExecutor, History, short_reason
+from airflow_spark_k8s.core.memory_groups import Tally, group_name, higher, memory_groups, tally
+from airflow_spark_k8s.core.memory_losses import MAX_LOSSES, Advice, MemoryLoss, advice, memory_losses
+from airflow_spark_k8s.core.memory_sentence import memory_sentence
+from airflow_spark_k8s.core.outcome import MAX_TABLE_ROWS, ExecutorRecord, Outcome, Verdict
+from airflow_spark_k8s.core.pod_state import Deleted, EndKind, Failed, Pending, Succeeded
+from airflow_spark_k8s.core.size import ladder
 from airflow_spark_k8s.core.snapshot import ExecutorPod
 from airflow_spark_k8s.core.state import Scene
 from airflow_spark_k8s.core.verdict import Judgement, driver_uids
 
 MAX_MESSAGE_LENGTH = 8192
 """Of an outcome: a Job's annotations may have 256 KiB in all, and a termination message 4 KiB."""
+
+REQUESTED = "requested"
+"""State of an executor that has been asked for and whose pod nobody has seen yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +70,11 @@ def progress(scene: Scene, fleet: Fleet | None) -> Progress:
 def outcome_of(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Outcome:
     """The outcome that goes with a judgement, with all that is known at that moment."""
     reference, driver = scene.desired.reference, judgement.driver
-    ending = judgement.ending
+    ending, message = judgement.ending, judgement.message
+    about_memory = _about_memory(scene, fleet) if judgement.verdict is Verdict.DRIVER_FAILED else ""
     outcome = Outcome(
         verdict=judgement.verdict,
-        message=judgement.message[:MAX_MESSAGE_LENGTH],
+        message=(f"{message}; {about_memory}" if about_memory else message)[:MAX_MESSAGE_LENGTH],
         namespace=reference.namespace,
         application=reference.application,
         job_name=reference.job_name,
@@ -80,7 +90,9 @@ def outcome_of(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Outco
 
 def _with_executors(outcome: Outcome, scene: Scene, fleet: Fleet) -> Outcome:
     rows = sorted(_rows(scene, fleet), key=lambda row: row.executor_id)
-    counts = Counter(fleet.driver.history.forgotten) + Counter(row.state for row in rows)
+    remembered, settings = fleet.driver.history, scene.desired.settings
+    counts = Counter(remembered.forgotten) + Counter(row.state for row in rows)
+    tallies = _tallies(remembered.forgotten_groups, rows)
     return replace(
         outcome,
         executors=tuple(rows[-MAX_TABLE_ROWS:]),
@@ -88,7 +100,47 @@ def _with_executors(outcome: Outcome, scene: Scene, fleet: Fleet) -> Outcome:
         completed_tasks=fleet.spark.completed_tasks,
         total_tasks=fleet.spark.total_tasks,
         spark_version=fleet.spark.version,
+        memory_groups=memory_groups(settings.rollout if settings else None, tallies),
+        **_memory(scene, fleet),
     )
+
+
+class _Memory(TypedDict, total=False):
+    ooms: tuple[MemoryLoss, ...]
+    advice: tuple[Advice, ...]
+
+
+def _memory(scene: Scene, fleet: Fleet) -> _Memory:
+    settings = scene.desired.settings
+    if settings is None or settings.recovery is None:
+        return _Memory()
+    steps = ladder(settings.recovery, settings.executor_cores)
+    losses = memory_losses(_whole_history(scene, fleet).entries.values(), steps)
+    return _Memory(ooms=losses[-MAX_LOSSES:], advice=advice(losses, steps))
+
+
+def _about_memory(scene: Scene, fleet: Fleet | None) -> str:
+    """Why executors died under a driver that failed; the driver's own words are in its log."""
+    settings = scene.desired.settings
+    if settings is None or fleet is None:
+        return ""
+    return memory_sentence(settings, _whole_history(scene, fleet), fleet.spark.stages, scene.now)
+
+
+def _whole_history(scene: Scene, fleet: Fleet) -> History:
+    """With executors that died so shortly before their driver that nobody could record it any more."""
+    last = [ended_executor(scene, fleet, pod) for pod in fleet.ended]
+    surely = (EndKind.OUT_OF_MEMORY, EndKind.HEAP_EXHAUSTED)
+    return fleet.driver.history.with_ended(entry for entry in last if entry.kind in surely)
+
+
+def _tallies(forgotten: Mapping[str, Tally], rows: Iterable[ExecutorRecord]) -> dict[str, Tally]:
+    tallies = dict(forgotten)
+    for row in rows:
+        if row.memory_group is not None and row.state != REQUESTED:
+            one = tally(row.kind, row.disruption, row.peak_memory_mib)
+            tallies[row.memory_group] = tallies.get(row.memory_group, Tally()) + one
+    return tallies
 
 
 def _rows(scene: Scene, fleet: Fleet) -> Iterator[ExecutorRecord]:
@@ -99,33 +151,42 @@ def _rows(scene: Scene, fleet: Fleet) -> Iterator[ExecutorRecord]:
         if number not in remembered:
             yield _row(scene, fleet, number, type(pod.state).__name__.lower(), pod)
     for number in fleet.outstanding:
-        yield _row(scene, fleet, number, "requested", None)
+        yield _row(scene, fleet, number, REQUESTED, None)
 
 
 def _row(
     scene: Scene, fleet: Fleet, number: int, state: str, source: EndedExecutor | ExecutorPod | None
 ) -> ExecutorRecord:
-    reason, exit_code = _reason(source)
     spark = fleet.spark.executors.get(number)
     settings = scene.desired.settings
+    recorded = source.peak_memory_mib if isinstance(source, EndedExecutor) else None
     return ExecutorRecord(
         executor_id=number,
         pod=executor_name(fleet.driver.name, number),
         state=state,
         node=source.node if source else None,
-        reason=reason,
-        exit_code=exit_code,
+        disruption=source.disruption if source else None,
+        peak_memory_mib=higher(recorded, fleet.spark.peak_memory_mib(number)),
+        memory_group=group_name(settings.rollout if settings else None, number),
         cores=spark.cores if spark else (settings.executor_cores if settings else None),
         completed_tasks=spark.completed_tasks if spark else None,
         failed_tasks=spark.failed_tasks if spark else None,
+        **_end(source),
     )
 
 
-def _reason(source: EndedExecutor | ExecutorPod | None) -> tuple[str | None, int | None]:
+class _End(TypedDict):
+    reason: str | None
+    exit_code: int | None
+    kind: str | None
+
+
+def _end(source: EndedExecutor | ExecutorPod | None) -> _End:
     if isinstance(source, EndedExecutor):
-        return source.reason or None, source.exit_code
+        return _End(reason=source.reason or None, exit_code=source.exit_code, kind=source.kind or None)
     state = source.state if source else None
     if isinstance(state, Succeeded | Failed | Deleted):
         # A termination message may be as long as a log; the table has to fit into an annotation.
-        return state.ending.trouble[:MAX_REASON_LENGTH] or None, state.ending.exit_code
-    return (state.reason if isinstance(state, Pending) else None), None
+        reason, ending = short_reason(state.ending.trouble) or None, state.ending
+        return _End(reason=reason, exit_code=ending.exit_code, kind=ending.kind.value)
+    return _End(reason=state.reason if isinstance(state, Pending) else None, exit_code=None, kind=None)

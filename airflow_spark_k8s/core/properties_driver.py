@@ -34,6 +34,12 @@ _UNLESS_GIVEN = {
     # the budget of a driver that wants no executors would be three lost ones
     "spark.executor.maxNumFailures": "1000000",
 }
+_WHEN_BURSTING_UNLESS_GIVEN = {
+    # without it nobody could tell how much memory an executor used
+    "spark.executor.processTreeMetrics.enabled": "true",
+    # between heartbeats, every 10 s, a peak would go unseen; each look costs a process or two
+    "spark.executor.metrics.pollingInterval": "3s",
+}
 _WITH_PACKAGES_UNLESS_GIVEN = {
     # the default is below the home folder of the image's user, which does not exist
     "spark.jars.ivy": "/tmp/.ivy2",  # noqa: S108 - in the driver's own container
@@ -60,6 +66,8 @@ def driver_properties(
     properties = {**_UNLESS_GIVEN, **passed_properties(conf), **dependencies(request, conf)}
     if "spark.jars.packages" in properties:
         properties = _WITH_PACKAGES_UNLESS_GIVEN | properties
+    if executor.shared_mib:
+        properties = _WHEN_BURSTING_UNLESS_GIVEN | properties
     properties |= _ALWAYS
     if spark_version >= _ALLOCATION_MAXIMUM_SINCE:
         # executor ids begin at 1: the driver can create none, even if user code asks for some

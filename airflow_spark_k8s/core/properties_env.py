@@ -23,6 +23,11 @@ _SECRET_OPTIONS_START = 900  # behind all that are not secret, also where the na
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*", re.ASCII)
 
 
+def variables_prefix(role: str) -> str:
+    """What the properties that set plain variables of driver or executor begin with."""
+    return _PREFIXES[role]
+
+
 def environment(conf: Conf, role: str) -> tuple[dict[str, str], tuple[SecretEnv, ...]]:
     """
     The plain and the secret variables that the conf asks for.
@@ -35,7 +40,7 @@ def environment(conf: Conf, role: str) -> tuple[dict[str, str], tuple[SecretEnv,
     prefix = _PREFIXES[role]
     given = conf.prefixed(prefix)
     for name in given:
-        _check_name(conf, role, prefix, name)
+        check_variable(conf, role, prefix, name)
     secret = {name for name, value in given.items() if conf.redaction.is_secret(prefix + name, value)}
     if _SUBMIT_OPTS in given:
         driver_options(conf, prefix + _SUBMIT_OPTS)
@@ -60,11 +65,13 @@ def java_options(conf: Conf, options: tuple[str, ...]) -> tuple[tuple[str, ...],
     return shown, secret
 
 
-def _secret(role: str, name: str, value: str) -> SecretEnv:
-    return SecretEnv(name=name, key=f"env-{role}-{name}", value=value)
+def check_variable(conf: Conf, role: str, prefix: str, name: str) -> None:
+    """
+    Return if the property `prefix + name` may set the variable `name`.
 
-
-def _check_name(conf: Conf, role: str, prefix: str, name: str) -> None:
+    :param role: driver or executor.
+    :raises InvalidConfiguration: for a name that Kubernetes cannot take, or that has a property of its own.
+    """
     if _NAME.fullmatch(name) is None:
         raise conf.error(
             prefix + name,
@@ -74,3 +81,7 @@ def _check_name(conf: Conf, role: str, prefix: str, name: str) -> None:
         raise conf.error(prefix + name, f"use spark.{role}.extraJavaOptions")
     if role == "executor" and name in _INSTEAD:
         raise conf.error(prefix + name, _INSTEAD[name])
+
+
+def _secret(role: str, name: str, value: str) -> SecretEnv:
+    return SecretEnv(name=name, key=f"env-{role}-{name}", value=value)

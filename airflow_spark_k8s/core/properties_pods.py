@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_spark_k8s.core.conf import CONNECTION_SUFFIX, Conf
 from airflow_spark_k8s.core.labels import (
     MAX_ANNOTATIONS_BYTES,
@@ -12,12 +14,17 @@ from airflow_spark_k8s.core.labels import (
     is_dns_subdomain,
 )
 from airflow_spark_k8s.core.memory import driver_memory, executor_memory
+from airflow_spark_k8s.core.properties_devices import device_limits
 from airflow_spark_k8s.core.properties_env import environment, java_options
+from airflow_spark_k8s.core.properties_hadoop import hadoop_environment
 from airflow_spark_k8s.core.properties_java import driver_options, executor_options
 from airflow_spark_k8s.core.properties_resource import Resource
+from airflow_spark_k8s.core.properties_secrets import secret_key_refs
 from airflow_spark_k8s.core.properties_version import Images
+from airflow_spark_k8s.core.properties_volumes import mounts_of
 from airflow_spark_k8s.core.quantities import format_millicores
 from airflow_spark_k8s.core.request import ApplicationRequest
+from airflow_spark_k8s.core.shaping import priority_class
 from airflow_spark_k8s.core.spec import MemorySum, PodShape, SecretEnv
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
@@ -28,6 +35,7 @@ _PULL_SECRETS = "spark.kubernetes.container.image.pullSecrets"
 _GRACE = "spark.kubernetes.executor.terminationGracePeriodSeconds"
 _SERVICE_ACCOUNT = "spark.kubernetes.authenticate.serviceAccountName"
 _SERVICE_ACCOUNT_OF_ROLE = "spark.kubernetes.authenticate.{}.serviceAccountName"
+_LOCAL_DIRS_IN_MEMORY = "spark.kubernetes.local.dirs.tmpfs"
 _PLACEHOLDERS = ("{{APP_ID}}", "{{EXECUTOR_ID}}")
 
 
@@ -49,6 +57,8 @@ def driver_shape(request: ApplicationRequest, conf: Conf, images: Images, resour
         service_account=_driver_account(request, conf),
         env=environment(conf, "driver"),
         grace_seconds=DEFAULT_GRACE_SECONDS,
+        priority=priority_class(request, "driver"),
+        spark_version=images.spark_version,
     )
 
 
@@ -77,6 +87,8 @@ def executor_shape(
         env=(env, (*secret_env, *secret_options)),
         grace_seconds=int(conf.seconds(_GRACE, DEFAULT_GRACE_SECONDS)),
         options=options,
+        priority=priority_class(request, "executor"),
+        spark_version=version,
     )
 
 
@@ -89,6 +101,8 @@ def _shape(
     service_account: str | None,
     env: tuple[dict[str, str], tuple[SecretEnv, ...]],
     grace_seconds: int,
+    priority: str | None,
+    spark_version: tuple[int, int, int],
     options: tuple[str, ...] = (),
 ) -> PodShape:
     cores = conf.integer(f"spark.{role}.cores", 1, minimum=1)
@@ -105,12 +119,25 @@ def _shape(
         labels=_labels(conf, role),
         annotations=_annotations(conf, role),
         node_selector=_node_selector(conf, role),
-        env=env[0],
+        env={**env[0], **hadoop_environment(conf)},
         secret_env=env[1],
         java_options=options,
         termination_grace_period_seconds=grace_seconds,
         scheduler_name=_scheduler(conf, role),
+        priority_class=priority,
+        **_attached(conf, role, spark_version),
     )
+
+
+def _attached(conf: Conf, role: str, spark_version: tuple[int, int, int]) -> dict[str, Any]:
+    points = mounts_of(conf, role, spark_version)
+    return {
+        "volumes": tuple(point.volume for point in points),
+        "volume_mounts": tuple(point.mount for point in points),
+        "local_dirs_in_memory": conf.flag(_LOCAL_DIRS_IN_MEMORY, default=False),
+        "secret_key_refs": secret_key_refs(conf, role),
+        "device_limits": device_limits(conf, role),
+    }
 
 
 def _cpu(conf: Conf, role: str, cores: int) -> tuple[str, str | None]:

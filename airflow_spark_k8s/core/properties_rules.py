@@ -24,6 +24,8 @@ class Rule:
     remedy: str = ""  # FIXED and REFUSED: what to do instead
     accepted: tuple[str, ...] = ()  # FIXED and REFUSED: values, in lower case, that mean what happens anyway
     also_passed: bool = False  # HONOURED: the driver needs it, too
+    effect: str = ""  # HONOURED: what it changes
+    source: str = ""  # where Spark itself does that, or would: a class of Spark; "" if it shapes no pod
 
     @property
     def is_prefix(self) -> bool:
@@ -36,9 +38,11 @@ class Rule:
         return self.treatment is Treatment.PASSED or self.also_passed
 
 
-def honoured(*names: str, passed: bool = False) -> tuple[Rule, ...]:
+def honoured(*names: str, effect: str, source: str, passed: bool = False) -> tuple[Rule, ...]:
     """Rows for properties that shape pods or their allocation."""
-    return tuple(Rule(name, Treatment.HONOURED, also_passed=passed) for name in names)
+    return tuple(
+        Rule(name, Treatment.HONOURED, also_passed=passed, effect=effect, source=source) for name in names
+    )
 
 
 def passed(*names: str) -> tuple[Rule, ...]:
@@ -51,6 +55,6 @@ def fixed(remedy: str, *names: str, accepted: tuple[str, ...] = ()) -> tuple[Rul
     return tuple(Rule(name, Treatment.FIXED, remedy, accepted) for name in names)
 
 
-def refused(remedy: str, *names: str, accepted: tuple[str, ...] = ()) -> tuple[Rule, ...]:
+def refused(remedy: str, *names: str, accepted: tuple[str, ...] = (), source: str = "") -> tuple[Rule, ...]:
     """Rows for properties that would shape a pod, or have no effect."""
-    return tuple(Rule(name, Treatment.REFUSED, remedy, accepted) for name in names)
+    return tuple(Rule(name, Treatment.REFUSED, remedy, accepted, source=source) for name in names)

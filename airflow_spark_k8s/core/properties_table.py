@@ -3,145 +3,110 @@
 from __future__ import annotations
 
 from airflow_spark_k8s.core.properties_rules import Rule, fixed, honoured, passed, refused
+from airflow_spark_k8s.core.properties_table_pods import POD_RULES
 
-_IMAGE = honoured(
-    "spark.kubernetes.container.image",
-    "spark.kubernetes.driver.container.image",
-    "spark.kubernetes.executor.container.image",
-    "spark.kubernetes.container.image.pullPolicy",
-    "spark.kubernetes.container.image.pullSecrets",
-)
+_BASIC = "BasicDriverFeatureStep, BasicExecutorFeatureStep"
 
 _SIZE = (
     *honoured(
         "spark.executor.instances",
+        effect="number of executors, 2 unless given",
+        source="ExecutorPodsAllocator",
+    ),
+    *honoured(
         "spark.driver.cores",
+        effect="CPU request of the driver, unless there is one of its own",
+        source="BasicDriverFeatureStep",
+    ),
+    *honoured(
         "spark.executor.cores",
+        effect="SPARK_EXECUTOR_CORES, and CPU request, unless there is one of its own",
+        source="BasicExecutorFeatureStep",
+    ),
+    *honoured(
         "spark.kubernetes.driver.request.cores",
-        "spark.kubernetes.driver.limit.cores",
         "spark.kubernetes.executor.request.cores",
+        effect="CPU request",
+        source=_BASIC,
+    ),
+    *honoured(
+        "spark.kubernetes.driver.limit.cores",
         "spark.kubernetes.executor.limit.cores",
+        effect="CPU limit, none unless given",
+        source=_BASIC,
+    ),
+    *honoured(
         "spark.driver.memory",
-        "spark.driver.memoryOverhead",
-        "spark.driver.memoryOverheadFactor",
-        "spark.driver.minMemoryOverhead",
         "spark.executor.memory",
+        effect="heap, a part of memory request and limit",
+        source=_BASIC,
+    ),
+    *honoured(
+        "spark.driver.memoryOverhead",
         "spark.executor.memoryOverhead",
+        effect="overhead, a part of memory request and limit",
+        source=_BASIC,
+    ),
+    *honoured(
+        "spark.driver.memoryOverheadFactor",
         "spark.executor.memoryOverheadFactor",
-        "spark.executor.minMemoryOverhead",
         "spark.kubernetes.memoryOverheadFactor",
+        effect="overhead as a part of the heap; that of the role before the common one",
+        source=_BASIC,
+    ),
+    *honoured(
+        "spark.driver.minMemoryOverhead",
+        "spark.executor.minMemoryOverhead",
+        effect="least overhead",
+        source=_BASIC,
+    ),
+    *honoured(
+        "spark.executor.memoryOverheadBursty.enabled",
+        "spark.executor.memoryOverheadBursty.factor",
+        effect="memory request of the executors below their limit",
+        source="SPARK-54596, in no release up to 4.3",
+    ),
+    *refused(
+        "a driver that is evicted takes its application along; only executors burst",
+        "spark.driver.memoryOverheadBursty.",
+        "spark.driver.memoryOverheadBurstyFactor",
+    ),
+    *refused(
+        "not known here; use spark.executor.memoryOverheadBursty.enabled and .factor",
+        "spark.executor.memoryOverheadBursty.",
+        "spark.executor.memoryOverheadBurstyFactor",
     ),
     *honoured(
         "spark.memory.offHeap.enabled",
         "spark.memory.offHeap.size",
         "spark.executor.pyspark.memory",
+        effect="a part of the executors' memory request and limit",
+        source="BasicExecutorFeatureStep",
         passed=True,
     ),
     *refused(
         "this is the name on YARN; use spark.executor.memoryOverhead", "spark.yarn.executor.memoryOverhead"
     ),
     *refused("this is the name on YARN; use spark.driver.memoryOverhead", "spark.yarn.driver.memoryOverhead"),
-    *refused(
-        "GPUs and other devices are not supported; use driver_template and executor_template",
-        "spark.driver.resource.",
-        "spark.executor.resource.",
-        "spark.task.resource.",
-    ),
-)
-
-_POD = (
-    *honoured(
-        "spark.kubernetes.driver.label.",
-        "spark.kubernetes.executor.label.",
-        "spark.kubernetes.driver.annotation.",
-        "spark.kubernetes.executor.annotation.",
-        "spark.kubernetes.node.selector.",
-        "spark.kubernetes.driver.node.selector.",
-        "spark.kubernetes.executor.node.selector.",
-        "spark.kubernetes.driverEnv.",
-        "spark.kubernetes.scheduler.name",
-        "spark.kubernetes.driver.scheduler.name",
-        "spark.kubernetes.executor.scheduler.name",
-        "spark.kubernetes.executor.terminationGracePeriodSeconds",
-        "spark.kubernetes.authenticate.serviceAccountName",
-        "spark.kubernetes.authenticate.driver.serviceAccountName",
-        "spark.kubernetes.authenticate.executor.serviceAccountName",
-    ),
-    *honoured(
-        "spark.executorEnv.",
-        "spark.driver.defaultJavaOptions",
-        "spark.driver.extraJavaOptions",
-        "spark.executor.defaultJavaOptions",
-        "spark.executor.extraJavaOptions",
-        "spark.executor.extraClassPath",
-        "spark.executor.extraLibraryPath",
-        "spark.local.dir",
-        "spark.decommission.enabled",
-        "spark.kubernetes.decommission.script",
-        passed=True,
-    ),
-    *refused("use spark.executor.extraClassPath", "spark.executor.defaultExtraClassPath"),
-    *refused("use driver_template", "spark.kubernetes.driver.podTemplateFile"),
-    *refused("use executor_template", "spark.kubernetes.executor.podTemplateFile"),
-    *refused(
-        "the container is always called spark-kubernetes-driver; use that name in driver_template",
-        "spark.kubernetes.driver.podTemplateContainerName",
-    ),
-    *refused(
-        "the container is always called spark-kubernetes-executor; use that name in executor_template",
-        "spark.kubernetes.executor.podTemplateContainerName",
-    ),
-    *refused(
-        "not supported; say it in driver_template",
-        "spark.kubernetes.driver.volumes.",
-        "spark.kubernetes.driver.secrets.",
-        "spark.kubernetes.driver.secretKeyRef.",
-        "spark.kubernetes.driver.pod.featureSteps",
-        "spark.kubernetes.driver.pod.excludedFeatureSteps",
-    ),
-    *refused(
-        "not supported; say it in executor_template",
-        "spark.kubernetes.executor.volumes.",
-        "spark.kubernetes.executor.secrets.",
-        "spark.kubernetes.executor.secretKeyRef.",
-        "spark.kubernetes.executor.pod.featureSteps",
-        "spark.kubernetes.executor.pod.excludedFeatureSteps",
-    ),
-    *refused(
-        "scratch directories are on the node's disk; change the emptyDir volumes in driver_template and "
-        "executor_template",
-        "spark.kubernetes.local.dirs.tmpfs",
-        accepted=("false",),
-    ),
-    *refused(
-        "containers run without; change securityContext in driver_template or executor_template",
-        "spark.kubernetes.securityContext.allowPrivilegeEscalation",
-        "spark.kubernetes.driver.securityContext.allowPrivilegeEscalation",
-        "spark.kubernetes.executor.securityContext.allowPrivilegeEscalation",
-        accepted=("false",),
-    ),
-    *refused(
-        "mount the ConfigMap or Secret in driver_template and executor_template",
-        "spark.kubernetes.hadoop.configMapName",
-        "spark.kubernetes.kerberos.",
-    ),
-    *refused(
-        "gang scheduling is not supported; name another scheduler with spark.kubernetes.scheduler.name",
-        "spark.kubernetes.scheduler.volcano.",
-    ),
-    *refused(
-        "executors would need attributes that their pods do not carry; leave it out",
-        "spark.ui.custom.executor.log.url",
-    ),
 )
 
 _ALLOCATION = (
     *honoured(
         "spark.kubernetes.allocation.batch.size",
         "spark.kubernetes.allocation.batch.delay",
+        effect="how many executors are asked for at once, and how often",
+        source="ExecutorPodsAllocator",
+    ),
+    *honoured(
         "spark.kubernetes.allocation.maxPendingPods",
         "spark.kubernetes.allocation.maxPendingPodsPerRp",
+        effect="how many executor pods may be pending",
+        source="ExecutorPodsAllocator",
+    ),
+    *honoured(
         "spark.kubernetes.allocation.executor.timeout",
+        effect="how long a requested pod may not be seen before another is asked for",
+        source="ExecutorPodsAllocator",
     ),
     *passed("spark.kubernetes.allocation.driver.readinessTimeout"),
     *fixed(
@@ -153,10 +118,23 @@ _ALLOCATION = (
         "spark.kubernetes.allocation.pods.allocator",
         accepted=("direct",),
     ),
-    *refused(
-        "executors after an out-of-memory kill keep their cores; only false works",
+    *honoured(
         "spark.kubernetes.allocation.recoveryMode.enabled",
-        accepted=("false",),
+        effect="true: every executor takes one task at a time; false: executors that ran out of memory are "
+        "replaced by the same; unless given: replacements of those take one task at a time",
+        source="KubernetesClusterSchedulerBackend, BasicExecutorFeatureStep, since 4.2",
+    ),
+    *honoured(
+        "spark.task.cpus",
+        effect="cores of executors that take one task at a time, rounded up",
+        source="BasicExecutorFeatureStep, since 4.2",
+        passed=True,
+    ),
+    *honoured(
+        "spark.task.maxFailures",
+        effect="how many losses to memory may pass before every executor takes one task at a time",
+        source="TaskSetManager",
+        passed=True,
     ),
     *refused(
         "dynamic allocation is not supported; set spark.executor.instances to a fixed number",
@@ -191,18 +169,9 @@ _ALLOCATION = (
     ),
 )
 
-_PERSISTENT_VOLUMES = refused(
-    "executors get no volume claims from Spark; say volumes in executor_template",
-    "spark.kubernetes.driver.ownPersistentVolumeClaim",
-    "spark.kubernetes.driver.reusePersistentVolumeClaim",
-    "spark.kubernetes.driver.waitToReusePersistentVolumeClaim",
-    "spark.kubernetes.legacy.useReadWriteOnceAccessMode",
-    "spark.kubernetes.executor.pvc.",
-    accepted=("false",),
-)
-
 _IDENTITY = (
-    *honoured("spark.app.name", "spark.kubernetes.namespace"),
+    *honoured("spark.app.name", effect="label spark-app-name", source="KubernetesConf"),
+    *honoured("spark.kubernetes.namespace", effect="namespace of all objects", source="KubernetesConf"),
     *fixed(
         "every driver pod is an application of its own, with the pod's name as its id; leave it out",
         "spark.app.id",
@@ -270,7 +239,12 @@ _NETWORK = (
 )
 
 _SECRETS = (
-    *honoured("spark.authenticate", "spark.network.crypto.enabled"),
+    *honoured(
+        "spark.authenticate",
+        "spark.network.crypto.enabled",
+        effect="a secret for this application only, to authenticate and encrypt with",
+        source="SecurityManager",
+    ),
     *fixed(
         "every application gets a fresh secret of its own; leave it out",
         "spark.authenticate.secret",
@@ -342,11 +316,9 @@ _LIFE_CYCLE = (
 )
 
 RULES: tuple[Rule, ...] = (
-    *_IMAGE,
+    *POD_RULES,
     *_SIZE,
-    *_POD,
     *_ALLOCATION,
-    *_PERSISTENT_VOLUMES,
     *_IDENTITY,
     *_NETWORK,
     *_SECRETS,

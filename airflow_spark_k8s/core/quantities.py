@@ -97,7 +97,7 @@ def parse_millicores(text: str, *, field: str) -> int:
 
     Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
     """
-    millicores = _round_up(_parse_quantity(text, field=field) * 1000)
+    millicores = _round_up(parse_quantity(text, field=field) * 1000)
     if millicores == 0:
         raise InvalidConfiguration(field, text, "must be more than zero, such as 500m, 1 or 1.5")
     return millicores
@@ -112,7 +112,29 @@ def parse_quantity_bytes(text: str, *, field: str) -> int:
 
     Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
     """
-    return _round_up(_parse_quantity(text, field=field))
+    return _round_up(parse_quantity(text, field=field))
+
+
+def parse_quantity(text: str, *, field: str) -> Fraction:
+    """
+    The exact amount that a Kubernetes quantity such as `500m`, `1Gi` or `1e9` stands for.
+
+    :param field: property to name in the error.
+    :raises InvalidConfiguration: if it is negative, too large, or no quantity.
+
+    Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+    """
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None:
+        raise InvalidConfiguration(
+            field, text, "must be a Kubernetes quantity that is not negative, such as 500m, 2, 1.5 or 1Gi"
+        )
+    number, suffix = match.groups()
+    scale = Fraction(f"1{suffix}") if suffix[1:].strip("+-").isdigit() else _SUFFIXES[suffix]
+    quantity = Fraction(number) * scale
+    if quantity > _INT64_MAX // 1000:
+        raise InvalidConfiguration(field, text, "larger than anything a cluster can hold")
+    return quantity
 
 
 def format_millicores(millicores: int) -> str:
@@ -142,20 +164,6 @@ def _whole_with_unit(text: str, expected: str, *, field: str) -> tuple[int, str]
     if lower.startswith("-"):
         raise InvalidConfiguration(field, text, f"must not be negative; use {expected}")
     raise InvalidConfiguration(field, text, f"must be {expected}")
-
-
-def _parse_quantity(text: str, *, field: str) -> Fraction:
-    match = _QUANTITY.fullmatch(text.strip())
-    if match is None:
-        raise InvalidConfiguration(
-            field, text, "must be a Kubernetes quantity that is not negative, such as 500m, 2, 1.5 or 1Gi"
-        )
-    number, suffix = match.groups()
-    scale = Fraction(f"1{suffix}") if suffix[1:].strip("+-").isdigit() else _SUFFIXES[suffix]
-    quantity = Fraction(number) * scale
-    if quantity > _INT64_MAX // 1000:
-        raise InvalidConfiguration(field, text, "larger than anything a cluster can hold")
-    return quantity
 
 
 def _round_up(number: Fraction) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from airflow_spark_k8s.core.actions import Action, MarkDriver, RecordDrivers
+from airflow_spark_k8s.core.actions import Action, ListPods, MarkDriver, RecordDrivers
 from airflow_spark_k8s.core.allocation import Allocation, allocate
 from airflow_spark_k8s.core.cleanup import DELETE_AGAIN_SECONDS, Cleanup, cleanup
 from airflow_spark_k8s.core.closing import (
@@ -17,20 +17,22 @@ from airflow_spark_k8s.core.closing import (
     decide,
     known_outcome,
 )
-from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen
+from airflow_spark_k8s.core.executor_logs import logs, shown_after
+from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen, still_absent
 from airflow_spark_k8s.core.gate import driver_conditions, gate_due, is_open, open_key
-from airflow_spark_k8s.core.history import History
 from airflow_spark_k8s.core.job_state import JobPhase
+from airflow_spark_k8s.core.memory_spent import memory_spent
 from airflow_spark_k8s.core.notes import lines, speak
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.pod_state import Running
 from airflow_spark_k8s.core.progress import Progress, outcome_of, progress
 from airflow_spark_k8s.core.snapshot import Observed
-from airflow_spark_k8s.core.state import DELETE, JOB, MARK, Desired, Key, Scene, State
+from airflow_spark_k8s.core.state import DELETE, JOB, LIST, MARK, Desired, Key, Scene, State
 from airflow_spark_k8s.core.verdict import (
     Judgement,
     driver_uids,
     judge,
+    lacks_evidence,
     verdict_conditions,
     verdict_due,
 )
@@ -76,12 +78,16 @@ def reconcile(desired: Desired, observed: Observed, state: State, now: float) ->
     cleaning: Cleanup | None = None
     if known_outcome(scene) is not None:
         step = close(scene)
-    elif (judgement := judge(scene)) is not None:
-        scene = _aged(scene, {*scene.since, JUDGED})
-        step = decide(scene, fleet, judgement)
     else:
-        cleaning = _cleaning(scene, fleet)
-        step = _control(scene, fleet, cleaning)
+        judgement = judge(scene)
+        if judgement is None:
+            cleaning = _cleaning(scene, fleet)
+            judgement = memory_spent(scene, fleet, cleaning)
+        if judgement is not None:
+            scene = _aged(scene, {*scene.since, JUDGED})
+            step = decide(scene, fleet, judgement)
+        else:
+            step = _control(scene, fleet, cleaning)
     spoken = speak(state.said, lines(scene, fleet, cleaning), now)
     dues = [step.due, spoken.due, None if step.finish else verdict_due(scene)]
     return Plan(
@@ -136,6 +142,7 @@ def _remembered(scene: Scene, fleet: Fleet | None, step: Step) -> State:
     state = replace(
         state,
         claims=state.claims + step.claims,
+        shown=shown_after(scene, step.actions),
         since=scene.since,
         deleted={uid: at for uid, at in state.deleted.items() if uid in uids},
         outcome=step.outcome or state.outcome,
@@ -158,6 +165,8 @@ def _remembered_executors(scene: Scene, fleet: Fleet, state: State) -> State:
         requested={number: at for number, at in state.requested.items() if number in outstanding},
         looked={number: at for number, at in state.looked.items() if number in outstanding},
         free=state.free & fleet.owed,
+        absent=still_absent(scene, driver),
+        seen_holder=driver.marks.holder,
     )
 
 
@@ -181,14 +190,14 @@ def _cleaning(scene: Scene, fleet: Fleet | None) -> Cleanup | None:
     settings = scene.desired.settings
     if fleet is None or settings is None or fleet.driver.ended:
         return None
-    return cleanup(scene, fleet, settings.allocation)
+    return cleanup(scene, fleet, settings)
 
 
 def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Step:
-    actions: list[Action] = list(_driver_records(scene))
+    actions: list[Action] = [*_driver_records(scene), *_searches(scene)]
     if fleet is None or cleaning is None:
         return Step(tuple(actions), _backoff_due(scene))
-    allocation = _allocation(scene, fleet, cleaning.history or fleet.driver.history)
+    allocation = _allocation(scene, fleet, cleaning)
     if scene.state.backoff(DELETE).open(scene.now):
         actions += cleaning.deletions
     marks = allocation.marks
@@ -205,7 +214,8 @@ def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Ste
                 cleaning.history,
             )
         )
-    actions += allocation.creations + allocation.searches
+    actions += allocation.creations + allocation.searches + cleaning.questions
+    actions += logs(scene, fleet, cleaning.ended)
     dues = [allocation.due, gate_due(scene, fleet.driver), _backoff_due(scene), _delete_due(scene)]
     return Step(
         tuple(actions),
@@ -214,12 +224,12 @@ def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Ste
     )
 
 
-def _allocation(scene: Scene, fleet: Fleet, known: History) -> Allocation:
+def _allocation(scene: Scene, fleet: Fleet, cleaning: Cleanup) -> Allocation:
     settings, job = scene.desired.settings, scene.observed.job
     active = job is not None and job.phase is JobPhase.ACTIVE
     if settings is None or not active or not is_open(scene, fleet.driver):
         return Allocation()
-    return allocate(scene, fleet, settings.allocation, known)
+    return allocate(scene, fleet, settings.allocation, cleaning.known, cleaning.recovery)
 
 
 def _driver_records(scene: Scene) -> Iterable[RecordDrivers]:
@@ -229,6 +239,12 @@ def _driver_records(scene: Scene) -> Iterable[RecordDrivers]:
         return
     if scene.state.backoff(JOB).open(scene.now):
         yield RecordDrivers(job.resource_version, uids)
+
+
+def _searches(scene: Scene) -> Iterable[ListPods]:
+    """The Job and its pods are watched separately: the driver's end may be late, or its watch silent."""
+    if lacks_evidence(scene) and scene.state.backoff(LIST).open(scene.now):
+        yield ListPods()
 
 
 def _backoff_due(scene: Scene) -> float | None:

@@ -31,6 +31,29 @@ NO_SHAPING = Shaping()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryRequest:
+    """
+    How executors that run out of memory are to be replaced, as given and not parsed yet.
+
+    None always means: not said here. `core.recovery_settings` holds what then counts.
+    """
+
+    memory_step_factor: object = None  # a number of more than 1, or its text
+    max_executor_memory: object = None  # of a whole executor: a size such as "16g", or a number of MiB
+    max_memory_steps: object = None  # a whole number, or its text
+    max_executor_ooms: object = None  # a whole number, or its text
+    recovery_window_seconds: object = None  # a number of more than 0, or its text
+    drain_fraction: object = None  # a number from 0 to 1, or its text
+    sticky_recovery: object = None  # true or false
+    recovery_node_selector: object = None  # a mapping, or its JSON text
+    recovery_tolerations: object = None  # a list of Kubernetes' tolerations, or its JSON text
+    recovery_priority_class: object = None  # name of a PriorityClass
+
+
+NO_RECOVERY = RecoveryRequest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationRequest:
     """
     The operator's arguments and the defaults of its connection, as plain values.
@@ -63,3 +86,5 @@ class ApplicationRequest:
     max_driver_restarts: int = DEFAULT_MAX_DRIVER_RESTARTS  # 0: must not run twice
     shaping: Shaping = NO_SHAPING  # the operator's arguments
     default_shaping: Shaping = NO_SHAPING  # the connection's extras
+    recovery: RecoveryRequest = NO_RECOVERY  # the operator's arguments
+    default_recovery: RecoveryRequest = NO_RECOVERY  # the connection's extras

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from airflow_spark_k8s.core.conf import Conf
+from airflow_spark_k8s.core.burst import split
+from airflow_spark_k8s.core.burst_settings import burst_of
+from airflow_spark_k8s.core.conf import CONNECTION_SUFFIX, Conf
 from airflow_spark_k8s.core.labels import is_dns_label
 from airflow_spark_k8s.core.properties import check_properties
 from airflow_spark_k8s.core.properties_driver import driver_properties
@@ -12,7 +15,9 @@ from airflow_spark_k8s.core.properties_pods import driver_shape, executor_shape
 from airflow_spark_k8s.core.properties_resource import Resource, resource_of
 from airflow_spark_k8s.core.properties_security import authenticates, encrypts
 from airflow_spark_k8s.core.properties_version import images_of
+from airflow_spark_k8s.core.recovery_settings import check_recovery, recovery_of
 from airflow_spark_k8s.core.request import ApplicationRequest
+from airflow_spark_k8s.core.shaping import check_shaping, executor_qos_class
 from airflow_spark_k8s.core.spec import AllocationSettings, Application
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
@@ -34,15 +39,16 @@ def resolve(request: ApplicationRequest) -> Application:
     :raises UnsupportedProperty: for a Spark property that would shape a pod and is not honoured.
     :raises InvalidConfiguration: for anything else that cannot work: names field, value and what to do.
     """
-    conf = Conf.merged(request.conf, request.default_conf)
-    check_properties(conf)
+    conf = _checked_conf(request)
     namespace = _namespace(request, conf)
     resource = resource_of(request)
     if resource.is_non_jvm and request.main_class:
         raise InvalidConfiguration("main_class", request.main_class, "is for jars; Python and R have none")
     images = images_of(request, conf)
     driver = driver_shape(request, conf, images, resource)
-    executor = executor_shape(request, conf, images, resource)
+    plain_executor = executor_shape(request, conf, images, resource)
+    burst = burst_of(request, plain_executor.memory)
+    executor = replace(plain_executor, shared_mib=split(plain_executor.memory, burst).shared_mib)
     app_name = _app_name(request, conf, resource)
     properties = driver_properties(request, conf, images.spark_version, driver, executor)
     return Application(
@@ -62,7 +68,22 @@ def resolve(request: ApplicationRequest) -> Application:
         active_deadline_seconds=_active_deadline_seconds(request),
         rpc_encryption=encrypts(conf),
         authenticate=authenticates(conf),
+        burst=burst,
+        plain_executor=plain_executor if burst and burst.fraction < 1 else None,
+        executor_qos_class=executor_qos_class(request, conf, executor, burst),
+        recovery=recovery_of(request, conf, executor),
     )
+
+
+def _checked_conf(request: ApplicationRequest) -> Conf:
+    """All properties; whatever can be told without the rest of the application is checked."""
+    check_shaping(request.shaping)
+    check_shaping(request.default_shaping, origin=CONNECTION_SUFFIX)
+    check_recovery(request.recovery)
+    check_recovery(request.default_recovery, origin=CONNECTION_SUFFIX)
+    conf = Conf.merged(request.conf, request.default_conf)
+    check_properties(conf)
+    return conf
 
 
 def _namespace(request: ApplicationRequest, conf: Conf) -> str:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from airflow_spark_k8s.core.burst import Rollout
-from airflow_spark_k8s.core.spec import AllocationSettings, Application
+from airflow_spark_k8s.core.burst_values import decimal_text
+from airflow_spark_k8s.core.spec import AllocationSettings, Application, RecoverySettings
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
 SETTINGS_KEY = "settings.json"
@@ -36,6 +37,7 @@ class ControllerSettings:
     executor_cores: int = 1  # shown in the executor table
     ui_port: int = 4040  # port of the driver's REST interface
     rollout: Rollout | None = None  # None: no executor bursts
+    recovery: RecoverySettings | None = None  # None: executors that ran out of memory are replaced as others
 
     @classmethod
     def from_application(cls, application: Application) -> ControllerSettings:
@@ -45,6 +47,8 @@ class ControllerSettings:
             spark_version=application.spark_version,
             max_driver_restarts=application.max_driver_restarts,
             executor_cores=application.executor.cores,
+            rollout=_rollout(application),
+            recovery=application.recovery,
         )
 
     def to_json(self) -> str:
@@ -69,6 +73,10 @@ class ControllerSettings:
             values["allocation"] = AllocationSettings(**_known(AllocationSettings, values["allocation"]))
             if values.get("rollout") is not None:
                 values["rollout"] = Rollout(**_known(Rollout, values["rollout"]))
+            if values.get("recovery") is not None:
+                recovery = _known(RecoverySettings, values["recovery"])
+                tolerations = tuple(recovery.get("tolerations", ()))
+                values["recovery"] = RecoverySettings(**{**recovery, "tolerations": tolerations})
             return cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidConfiguration(
@@ -76,8 +84,21 @@ class ControllerSettings:
             ) from error
 
 
+def _rollout(application: Application) -> Rollout | None:
+    burst, executor = application.burst, application.executor
+    if burst is None:
+        return None
+    return Rollout(
+        factor=decimal_text(burst.factor),
+        fraction=str(burst.fraction),
+        request_mib=executor.request_mib,
+        limit_mib=executor.memory.total_mib,
+    )
+
+
 def _known(
-    of: type[ControllerSettings] | type[AllocationSettings] | type[Rollout], given: Mapping[str, Any]
+    of: type[ControllerSettings] | type[AllocationSettings] | type[Rollout] | type[RecoverySettings],
+    given: Mapping[str, Any],
 ) -> dict[str, Any]:
     names = {field.name for field in fields(of)}
     return {name: value for name, value in given.items() if name in names}

@@ -17,6 +17,7 @@ from airflow_spark_k8s.core.labels import (
     SPARK_EXECUTOR_ID,
     SPARK_ROLE,
 )
+from airflow_spark_k8s.core.memory_groups import MEMORY_PRESSURE
 from airflow_spark_k8s.core.pod_state import (
     DRIVER_CONTAINER,
     Deleted,
@@ -30,7 +31,10 @@ from airflow_spark_k8s.core.pod_state import (
     is_deleting,
     pod_state,
 )
+from airflow_spark_k8s.core.size import Size, size_of
 from airflow_spark_k8s.core.spec import Manifest
+
+_LOW_ON_MEMORY = "low on resource: memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,19 @@ class ExecutorPod:
     state: PodState
     node: str | None
     leaving_seconds: int | None = None  # grace of its deletion; None: nobody has asked for it
+    disruption: str | None = None  # why the cluster takes it away; None: it does not
+    size: Size | None = None  # what it has to work with; None: what the task says
 
     @property
     def ended(self) -> bool:
-        """Whether it is over: its Spark container has ended, or it goes before it ran."""
-        return isinstance(self.state, Succeeded | Failed | Deleted)
+        """
+        Whether it is over: its Spark container has ended, or it goes before it ran.
+
+        A node that has lost its network may run what it was given without anybody being told.
+        """
+        if isinstance(self.state, Deleted):
+            return self.node is None
+        return isinstance(self.state, Succeeded | Failed)
 
 
 def departed_driver(pod: DriverPod) -> DriverPod:
@@ -103,6 +115,15 @@ class RegisteredExecutor:
     cores: int
     completed_tasks: int
     failed_tasks: int
+    peak_memory_mib: int | None = None  # of all its processes; None: not measured, or not told yet
+    active_tasks: int = 0
+    rdd_blocks: int = 0  # cached
+    remove_reason: str | None = None  # free text; None: not removed, or not told
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is lost with it but shuffle files."""
+        return self.active_tasks == 0 and self.rdd_blocks == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +138,16 @@ class SparkView:
     completed_tasks: int | None = None  # None: never told
     total_tasks: int | None = None
     active_stages: int | None = None
+    stages: Mapping[int, str] = field(default_factory=dict)  # id -> state of the latest attempt
     version: str | None = None  # of the driver's Spark
     master: str | None = None  # spark.master as the driver runs with; None: not told
     instances: str | None = None  # spark.executor.instances likewise
     application_id: str | None = None  # of an application under another id than ours; None: there is none
+
+    def peak_memory_mib(self, executor_id: int) -> int | None:
+        """The highest memory that an executor was seen to use; None if the driver did not tell."""
+        executor = self.executors.get(executor_id)
+        return executor.peak_memory_mib if executor else None
 
 
 NOTHING_ASKED = SparkView()
@@ -136,8 +163,8 @@ class Observed:
     executors: tuple[ExecutorPod, ...] = ()  # of every driver
     departed: tuple[ExecutorPod, ...] = ()  # executor pods that went since the last look, as they were then
     spark: SparkView = NOTHING_ASKED
-    pods_current: bool = True  # False: pods cannot be watched just now
     settings_problem: str | None = None  # None: the settings are there, or nobody could look yet
+    events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # pod -> reasons; asked for only
 
     @property
     def driver(self) -> DriverPod | None:
@@ -187,7 +214,23 @@ def executor_pod_of(pod: Manifest) -> ExecutorPod | None:
         state=pod_state(pod, EXECUTOR_CONTAINER),
         node=(pod.get("spec") or {}).get("nodeName"),
         leaving_seconds=int(metadata.get("deletionGracePeriodSeconds") or 0) if is_deleting(pod) else None,
+        disruption=_disruption(pod),
+        size=size_of(metadata.get("annotations") or {}),
     )
+
+
+def _disruption(pod: Manifest) -> str | None:
+    """
+    Why the cluster takes the pod away, where node pressure on memory is told from other evictions.
+
+    Which resource a node was short of stands nowhere in a pod but in its message.
+
+    Source: k8s.io/kubernetes/pkg/kubelet/eviction (nodeLowMessageFmt)
+    """
+    status = pod.get("status") or {}
+    if status.get("reason") == "Evicted" and _LOW_ON_MEMORY in str(status.get("message") or ""):
+        return MEMORY_PRESSURE
+    return disruption(pod)
 
 
 def is_driver_of(pod: Manifest, job_uid: str) -> bool:

@@ -107,6 +107,28 @@ class AllocationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverySettings:
+    """How executors that ran out of memory are replaced; plain JSON values. `core.recovery` does the rest."""
+
+    mode: str = "auto"  # "auto": after a loss; "on": every executor takes one task at a time; "off": nothing
+    task_cores: int = 1  # cores that one task takes, spark.task.cpus rounded up
+    step_factor: str = "1.5"  # by which memory grows with a step, more than 1
+    max_executor_memory_mib: int | None = None  # of a whole executor; None: no limit
+    max_memory_steps: int = 3  # beyond one task at a time
+    max_executor_ooms: int = 10  # losses within the window that are made up for
+    window_seconds: float = 3600.0
+    drain_fraction: str = "1/4"  # of the executors retired at once; "0": none are
+    sticky: bool = False  # new executors stay as they are when the stage that needed it has finished
+    max_task_failures: int = 4  # spark.task.maxFailures
+    node_selector: Mapping[str, str] = field(default_factory=dict)  # of recovery executors, beside the others
+    tolerations: tuple[Manifest, ...] = ()  # of recovery executors, beside the others
+    priority_class: str | None = None  # of recovery executors; None: as the others
+    heap_mib: int = 0  # of a normal executor
+    overhead_mib: int = 0  # of a normal executor
+    other_mib: int = 0  # of every executor: off-heap memory and Python's own limit
+
+
+@dataclass(frozen=True, slots=True)
 class UserFile:
     """The user's own application file, shipped in a ConfigMap."""
 
@@ -139,6 +161,7 @@ class Application:
     burst: Burst | None = None  # None: request and limit of the executors are the same
     plain_executor: PodShape | None = None  # of executors that do not burst; None: all are like `executor`
     executor_qos_class: str | None = None  # what the executor pod must come out as; None: whatever it is
+    recovery: RecoverySettings | None = None  # None: executors that ran out of memory are replaced as others
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -11,11 +12,13 @@ from airflow_spark_k8s.core.actions import (
     DeleteJob,
     DeletePod,
     FindExecutor,
+    ListPods,
     MarkDriver,
     RecordDrivers,
     RecordOutcome,
     Result,
     ShowDriverLog,
+    ShowExecutorLog,
     Trouble,
 )
 from airflow_spark_k8s.core.backoff import Backoff
@@ -67,6 +70,7 @@ class State:
     requested: Mapping[int, float] = field(default_factory=dict)  # created but not seen yet -> when
     looked: Mapping[int, float] = field(default_factory=dict)  # not seen, so asked for by name -> when
     absent: frozenset[int] = frozenset()  # ids that will never have a pod, or not any more
+    seen_holder: str = ""  # name on the id marks at the last look
     last: Mapping[int, ExecutorPod] = field(default_factory=dict)  # every executor seen, as it was seen last
     since: Mapping[Key, float] = field(default_factory=dict)  # conditions that hold -> first noticed
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)  # kind of call -> waiting after failures
@@ -74,8 +78,12 @@ class State:
     deleted: Mapping[str, float] = field(
         default_factory=dict
     )  # uid of a pod -> when its deletion was asked for
+    shown: Mapping[str, float] = field(
+        default_factory=dict
+    )  # uid of a pod -> when the end of its log was asked for
     said: Mapping[str, Said] = field(default_factory=dict)  # topic -> last line
     outcome: Outcome | None = None  # decided, perhaps not recorded yet
+    listed_at: float = -math.inf  # when the pods were last asked for by a list of their own
 
     def backoff(self, kind: str) -> Backoff:
         """Waiting after failures of this kind of call."""
@@ -109,6 +117,7 @@ class Scene:
 
 
 CREATE, FIND, MARK, DELETE, JOB, SHOW = "create", "find", "mark", "delete", "job", "show"
+LIST = "list"
 
 _KINDS: tuple[tuple[type[Action], str], ...] = (
     (CreateExecutor, CREATE),
@@ -118,7 +127,9 @@ _KINDS: tuple[tuple[type[Action], str], ...] = (
     (RecordDrivers, JOB),
     (RecordOutcome, JOB),
     (DeleteJob, JOB),
+    (ListPods, LIST),
     (ShowDriverLog, SHOW),
+    (ShowExecutorLog, SHOW),
 )
 
 
@@ -142,6 +153,8 @@ def _after(state: State, result: Result, sent_at: float) -> State:
             return _after_search(state, action.executor_id, result.trouble, sent_at)
         case MarkDriver(marks=IdMarks() as marks, driver_uid=uid) if done and uid == state.driver_uid:
             return _after_marks(state, action, marks, sent_at)
+        case ListPods() if done:
+            return replace(state, listed_at=sent_at)
         case DeletePod() if done:
             return replace(state, deleted={**state.deleted, action.uid: sent_at})
     return state

@@ -146,12 +146,20 @@ def _job_failed(scene: Scene) -> Judgement | None:
         return Judgement(Verdict.TIMED_OUT, text, driver)
     if driver is not None and isinstance(driver.state, Failed) and not _taken_away(driver.state.ending):
         return _of_ending(driver, driver.state.ending)
-    # The Job and its pods are watched separately: the exit code, or the last pod, may still be on its way.
-    if scene.age("job failed", job.uid) < POD_PATIENCE_SECONDS or not scene.observed.pods_current:
+    if scene.age("job failed", job.uid) < POD_PATIENCE_SECONDS or lacks_evidence(scene):
         return None
     if driver is not None and isinstance(driver.state, Failed):
         return _of_ending(driver, driver.state.ending)
     return Judgement(Verdict.DRIVER_LOST, _lost_text(job, driver), driver)
+
+
+def lacks_evidence(scene: Scene) -> bool:
+    """Whether the Job has failed, nobody knows how, and nobody has asked for the driver since."""
+    job = scene.observed.job
+    if job is None or job.phase is not JobPhase.FAILED:
+        return False
+    failed_at = scene.since["job failed", job.uid]
+    return scene.now - failed_at >= POD_PATIENCE_SECONDS and scene.state.listed_at < failed_at
 
 
 def _taken_away(ending: Ending) -> bool:
@@ -171,6 +179,7 @@ def _of_ending(driver: DriverPod, ending: Ending, *, stop: bool = False) -> Judg
         EndKind.HEAP_EXHAUSTED: Verdict.DRIVER_OUT_OF_MEMORY,
         EndKind.NEVER_STARTED: Verdict.DRIVER_START_FAILED,
         EndKind.ERROR: Verdict.DRIVER_FAILED,
+        EndKind.MAYBE_OUT_OF_MEMORY: Verdict.DRIVER_FAILED,
     }
     verdict = verdicts.get(ending.kind, Verdict.DRIVER_LOST)
     return Judgement(verdict, f"driver pod {driver.name}: {ending.text}", driver, ending, stop=stop)

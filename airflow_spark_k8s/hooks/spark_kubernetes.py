@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from airflow_spark_k8s.core.conf import CONNECTION_SUFFIX
+from airflow_spark_k8s.core.recovery_settings import check_recovery
+from airflow_spark_k8s.core.request import NO_RECOVERY, NO_SHAPING, RecoveryRequest, Shaping
+from airflow_spark_k8s.core.shaping import check_shaping
 from airflow_spark_k8s.exceptions import InvalidConfiguration, SparkKubernetesError
 from airflow_spark_k8s.kube.config import (
     CLUSTER_EXTRAS,
@@ -25,8 +29,22 @@ if TYPE_CHECKING:
 
     from airflow_spark_k8s.kube.client import ApiServer
 
-DEFAULT_EXTRAS = frozenset(
-    {"image", "spark_version", "driver_service_account", "executor_service_account", "conf"}
+SHAPING_EXTRAS = frozenset(extra.name for extra in fields(Shaping))
+"""Names of the extras that give defaults to the operator's arguments of the same name."""
+
+RECOVERY_EXTRAS = frozenset(extra.name for extra in fields(RecoveryRequest))
+"""The same for those about executors that run out of memory."""
+
+DEFAULT_EXTRAS = (
+    SHAPING_EXTRAS
+    | RECOVERY_EXTRAS
+    | {
+        "image",
+        "spark_version",
+        "driver_service_account",
+        "executor_service_account",
+        "conf",
+    }
 )
 """Names of the extras that give defaults to applications."""
 
@@ -54,6 +72,8 @@ class ConnectionSettings:
     driver_service_account: str | None = None  # None: the namespace's default
     executor_service_account: str | None = None  # None: the namespace's default
     conf: Mapping[str, str] = field(default_factory=dict, repr=False)  # Spark properties; may hold secrets
+    shaping: Shaping = NO_SHAPING
+    recovery: RecoveryRequest = NO_RECOVERY
 
 
 def connection_settings(extras: Mapping[str, object], *, conn_type: str = "") -> ConnectionSettings:
@@ -79,6 +99,8 @@ def connection_settings(extras: Mapping[str, object], *, conn_type: str = "") ->
         driver_service_account=text(named, "driver_service_account"),
         executor_service_account=text(named, "executor_service_account"),
         conf=_conf(named.get("conf")),
+        shaping=check_shaping(Shaping(**_given(named, SHAPING_EXTRAS)), origin=CONNECTION_SUFFIX),
+        recovery=check_recovery(RecoveryRequest(**_given(named, RECOVERY_EXTRAS)), origin=CONNECTION_SUFFIX),
     )
 
 
@@ -200,6 +222,11 @@ def _without_prefix(name: str) -> str:
         if name.startswith(prefix):
             return name.removeprefix(prefix)
     return name
+
+
+def _given(extras: Mapping[str, object], names: Iterable[str]) -> dict[str, Any]:
+    # The form stores empty texts for what was left out.
+    return {name: extras.get(name) for name in names if extras.get(name) != ""}
 
 
 def _conf(value: object) -> dict[str, str]:

@@ -34,8 +34,15 @@ def error_from_answer(
     `body` is a Status object where the API server itself answers; behind the pod proxy and in front of load
     balancers it is anything. `headers` gives Retry-After, looked up without regard to case.
     """
+    answer = _status_object(body)
+    if status == 404 and answer.get("kind") != "Status" and "/proxy/" not in path:
+        # A load balancer that does not know where to go must not be taken for an object that is gone.
+        return ClusterUnreachable(
+            f"HTTP 404, but not from a Kubernetes API server: {answer['message']} ({method} {path})",
+            status=404,
+        )
     return error_from_status(
-        _status_object(body), http_status=status, call=f"{method} {path}", retry_after=_retry_after(headers)
+        answer, http_status=status, call=f"{method} {path}", retry_after=_retry_after(headers)
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from airflow_spark_k8s.core.executor_pod import executor_pod
 from airflow_spark_k8s.core.labels import LABEL_TASK_INSTANCE
@@ -26,14 +27,20 @@ from airflow_spark_k8s.kube.paths import collection_of
 
 DRY_RUN = {"dryRun": "All", "fieldValidation": "Strict"}
 
+NO_FIELDS: Mapping[str, str] = MappingProxyType({})
+
 # Names of the length that the Job controller gives, so that too long a name is found here.
 _POD_SUFFIX = "-xxxxx"
 _NO_UID = "00000000-0000-0000-0000-000000000000"
+_PRIORITY_CLASS = "priorityClassName"
+_NO_PRIORITY_CLASS = "no such priority class in the cluster: create it or name another one"
 _NO_ADDRESS = "192.0.2.1"
 _ANY_EXECUTOR_ID = 99999
 
 
-async def preflight(cluster: Cluster, manifests: Manifests) -> tuple[str, ...]:
+async def preflight(
+    cluster: Cluster, manifests: Manifests, priority_fields: Mapping[str, str] = NO_FIELDS
+) -> tuple[str, ...]:
     """
     What will work less well than it could, one sentence each; nothing is created.
 
@@ -41,6 +48,8 @@ async def preflight(cluster: Cluster, manifests: Manifests) -> tuple[str, ...]:
     schema, limits, admission, rights. A quota without room for a pod is no error: pods wait for it. Nor is
     one that is used up while the task instance has a Job already.
 
+    :param priority_fields: which argument, extra or template names the priority class of `driver` and
+        `executor`; for errors.
     :raises ClusterUnreachable: no answer.
     :raises Forbidden: a right is missing; the message names verb, resource and namespace.
     :raises InvalidConfiguration: the server refuses an object; a namespace, service account or priority class
@@ -50,9 +59,10 @@ async def preflight(cluster: Cluster, manifests: Manifests) -> tuple[str, ...]:
     """
     namespace = manifests.job["metadata"]["namespace"]
     warnings = await _check_rights(cluster, namespace)
+    await _check_priority_classes(cluster, manifests, priority_fields)
     for manifest in _objects(manifests):
         try:
-            warning = await _try(cluster, manifest)
+            warning = await try_out(cluster, manifest, priority_fields)
         except QuotaExceeded:
             # What an earlier call or try has there may be what fills the quota: submission will adopt it, or
             # put it out of the way.
@@ -93,11 +103,15 @@ def _objects(manifests: Manifests) -> Iterator[Manifest]:
     yield manifests.job
     yield from manifests.config_maps
     yield manifests.secret
-    driver = _driver_pod(manifests.job)
-    yield driver
-    yield executor_pod(
-        manifests.executor,
-        driver_name=driver["metadata"]["name"],
+    yield _driver_pod(manifests.job)
+    yield any_executor(manifests, manifests.executor)
+
+
+def any_executor(manifests: Manifests, executor: Manifest) -> Manifest:
+    """An executor pod made from `executor`, as if the driver were there already."""
+    return executor_pod(
+        executor,
+        driver_name=manifests.job["metadata"]["name"] + _POD_SUFFIX,
         driver_uid=_NO_UID,
         driver_ip=_NO_ADDRESS,
         executor_id=_ANY_EXECUTOR_ID,
@@ -119,7 +133,42 @@ def _driver_pod(job: Manifest) -> Manifest:
     }
 
 
-async def _try(cluster: Cluster, manifest: Manifest) -> str | None:
+async def _check_priority_classes(
+    cluster: Cluster, manifests: Manifests, priority_fields: Mapping[str, str]
+) -> None:
+    specs = {"driver": manifests.job["spec"]["template"]["spec"], "executor": manifests.executor["spec"]}
+    for role, spec in specs.items():
+        name = spec.get(_PRIORITY_CLASS)
+        if name is not None:
+            await check_priority_class(cluster, name, field=priority_fields.get(role, _PRIORITY_CLASS))
+
+
+async def check_priority_class(cluster: Cluster, name: str, *, field: str) -> None:
+    """
+    Nothing, if the cluster has this priority class, or if that may not be asked.
+
+    :param field: what names it, for the error.
+    :raises InvalidConfiguration: there is none.
+    """
+    try:
+        await cluster.request("GET", f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
+    except Forbidden:
+        return  # classes belong to no namespace, so few may read them; the dry runs will tell
+    except NotFound as error:
+        raise InvalidConfiguration(field, name, _NO_PRIORITY_CLASS) from error
+
+
+async def try_out(
+    cluster: Cluster, manifest: Manifest, priority_fields: Mapping[str, str] = NO_FIELDS
+) -> str | None:
+    """
+    A sentence if the object would have to wait for room in the quota; nothing is created.
+
+    :param priority_fields: see `preflight`.
+    :raises QuotaExceeded: the quota has no room for an object that is no pod.
+    :raises InvalidConfiguration: the server refuses it, or lacks what it refers to.
+    :raises ClusterError: anything else.
+    """
     what = f"{manifest['kind']} {manifest['metadata']['name']}"
     try:
         await cluster.request("POST", collection_of(manifest), params=DRY_RUN, body=manifest)
@@ -136,7 +185,7 @@ async def _try(cluster: Cluster, manifest: Manifest) -> str | None:
             what, manifest["metadata"]["name"], f"refused by the cluster: {error}"
         ) from error
     except (NotFound, Forbidden) as error:
-        missing = _missing_object(manifest, error)
+        missing = _missing_object(manifest, error, priority_fields)
         if missing is None:
             raise
         raise missing from error
@@ -155,11 +204,7 @@ _MISSING = (
         "no such service account in namespace {namespace}: create it, or name another one in the connection "
         "or with spark.kubernetes.authenticate.{role}.serviceAccountName",
     ),
-    (
-        re.compile(r"no PriorityClass with name (\S+) was found"),
-        "priorityClassName",
-        "no such priority class in the cluster: create it or change the {role} template",
-    ),
+    (re.compile(r"no PriorityClass with name (\S+) was found"), _PRIORITY_CLASS, _NO_PRIORITY_CLASS),
     (
         re.compile(r'RuntimeClass "?([^" ]+)"? not found'),
         "runtimeClassName",
@@ -168,11 +213,15 @@ _MISSING = (
 )
 
 
-def _missing_object(manifest: Manifest, error: ClusterError) -> InvalidConfiguration | None:
+def _missing_object(
+    manifest: Manifest, error: ClusterError, priority_fields: Mapping[str, str]
+) -> InvalidConfiguration | None:
     role = (manifest["metadata"].get("labels") or {}).get("spark-role", "driver")
     for pattern, field, remedy in _MISSING:
         found = pattern.search(str(error))
         if found is not None:
             remedy = remedy.format(namespace=manifest["metadata"]["namespace"], role=role)
+            if field == _PRIORITY_CLASS:
+                field = priority_fields.get(role, field)
             return InvalidConfiguration(field, found.group(1), remedy)
     return None

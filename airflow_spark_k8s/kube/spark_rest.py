@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from airflow_spark_k8s.exceptions import (
@@ -18,6 +19,9 @@ from airflow_spark_k8s.exceptions import (
 from airflow_spark_k8s.kube.cluster import Cluster
 
 UI_PORT = 4040
+
+_RESIDENT = ("ProcessTreeJVMRSSMemory", "ProcessTreePythonRSSMemory", "ProcessTreeOtherRSSMemory")
+_BYTES_PER_MIB = 2**20
 
 T = TypeVar("T")
 
@@ -78,6 +82,7 @@ class SparkExecutor:
     resource_profile_id: int
     add_time: str | None  # as Spark writes it, GMT; None: not told
     remove_reason: str | None  # None: not removed, or Spark has forgotten
+    peak_memory_mib: int | None = None  # resident memory of all its processes; None: not measured (yet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class TaskProgress:
     complete_tasks: int
     active_tasks: int
     failed_tasks: int
+    stages: Mapping[int, str] = field(default_factory=dict)  # id -> state of the latest attempt, all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +233,22 @@ def _executor(entry: Mapping[str, Any]) -> SparkExecutor:
         resource_profile_id=entry.get("resourceProfileId", 0),
         add_time=entry.get("addTime"),
         remove_reason=entry.get("removeReason"),
+        peak_memory_mib=_peak_memory_mib(entry.get("peakMemoryMetrics") or {}),
     )
+
+
+def _peak_memory_mib(peaks: Mapping[str, int]) -> int | None:
+    """
+    The highest resident memory of the JVM, of Python and of other processes together, rounded up.
+
+    Each has a peak of its own, at its own moment, and forked processes count what they share more than once:
+    the true peak is at most this, except for what happened between two samples. All are 0 unless
+    spark.executor.processTreeMetrics.enabled is true, and until they are sampled: with the first heartbeat,
+    10 s after the start or later, or every spark.executor.metrics.pollingInterval if that is set.
+
+    Source: org.apache.spark.metrics.ProcessTreeMetrics, org.apache.spark.executor.ExecutorMetricsPoller
+    """
+    return math.ceil(sum(peaks.get(name, 0) for name in _RESIDENT) / _BYTES_PER_MIB) or None
 
 
 def tasks_from_json(body: Sequence[Mapping[str, Any]]) -> TaskProgress:
@@ -247,7 +268,14 @@ def tasks_from_json(body: Sequence[Mapping[str, Any]]) -> TaskProgress:
         complete_tasks=sum(_complete(stage) for stage in stages),
         active_tasks=sum(stage["numActiveTasks"] for stage in stages),
         failed_tasks=sum(stage.get("numFailedTasks", 0) for stage in stages),
+        stages=_latest_attempts(body),
     )
+
+
+def _latest_attempts(body: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """The state of every stage; one that is repeated is in the answer once for each attempt."""
+    ordered = sorted(body, key=lambda stage: int(stage.get("attemptId", 0)))
+    return {int(stage["stageId"]): str(stage["status"]) for stage in ordered if "stageId" in stage}
 
 
 def _complete(stage: Mapping[str, Any]) -> int:

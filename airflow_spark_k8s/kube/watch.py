@@ -107,6 +107,18 @@ async def watch_objects(
             await pauses.wait(error)
 
 
+async def list_objects(
+    cluster: Cluster, path: str, *, label_selector: str, timeout_seconds: float = 30.0
+) -> Listed:
+    """
+    The objects under `path` that a label selector leaves, as they are now.
+
+    :param timeout_seconds: for one page.
+    :raises ClusterError: if the server does not give them.
+    """
+    return await _list(cluster, path, _selectors(label_selector, None), timeout_seconds)
+
+
 class _Trail:
     """The resource version up to which a watch has told everything."""
 

@@ -11,9 +11,11 @@ from datetime import datetime
 
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local import defaults
+from airflow_spark_k8s.local.claims import choose_class
 from airflow_spark_k8s.local.errors import Cause, bad_request, forbidden, not_found
 from airflow_spark_k8s.local.manifests import Reader, random_suffix
 from airflow_spark_k8s.local.pod_security import check_pod_security
+from airflow_spark_k8s.local.priority_classes import check_default, resolve_priority
 from airflow_spark_k8s.local.quotas import check_quotas
 from airflow_spark_k8s.local.resources import (
     JOBS,
@@ -61,8 +63,12 @@ def admit(reader: Reader, resource: Resource, obj: Manifest, now: datetime) -> N
         fill(obj)
     if resource is PODS:
         _add_service_account(reader, obj)
-        _resolve_priority(reader, obj)
+        resolve_priority(reader, obj)
+    if resource is PERSISTENT_VOLUME_CLAIMS:
+        choose_class(reader, obj)
     validate_new(resource, obj)
+    if resource is PRIORITY_CLASSES:
+        check_default(reader, obj)
     if resource is PODS:
         check_pod_security(reader, obj)
     if resource.namespaced:
@@ -132,21 +138,3 @@ def _token_sources() -> Manifest:
         ],
         "defaultMode": 0o644,
     }
-
-
-def _resolve_priority(reader: Reader, pod: Manifest) -> None:
-    spec = pod["spec"]
-    name = spec.get("priorityClassName")
-    if name:
-        found = reader.peek(PRIORITY_CLASSES, None, name)
-        if found is None:
-            raise forbidden(PODS, pod["metadata"]["name"], f"no PriorityClass with name {name} was found")
-    else:
-        defaults_to = (each for each in reader.iterate(PRIORITY_CLASSES) if each.get("globalDefault"))
-        found = max(defaults_to, key=lambda each: -int(each["value"]), default=None)
-    if found is None:
-        spec["priority"] = 0
-        return
-    spec["priorityClassName"] = found["metadata"]["name"]
-    spec["priority"] = found["value"]
-    spec["preemptionPolicy"] = found.get("preemptionPolicy", "PreemptLowerPriority")

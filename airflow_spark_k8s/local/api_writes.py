@@ -10,13 +10,20 @@ from airflow_spark_k8s.local.api_reads import as_list, select, selected
 from airflow_spark_k8s.local.decoding import check_fields, decode, parse_body, parse_json
 from airflow_spark_k8s.local.errors import ApiError, bad_request, invalid, not_found
 from airflow_spark_k8s.local.exchange import Request, Response
-from airflow_spark_k8s.local.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, apply_patch
+from airflow_spark_k8s.local.patch import (
+    APPLY_PATCH,
+    JSON_PATCH,
+    MERGE_PATCH,
+    STRATEGIC_MERGE_PATCH,
+    apply_patch,
+)
 from airflow_spark_k8s.local.resources import NAMESPACES, Resource
 from airflow_spark_k8s.local.routing import Target
 from airflow_spark_k8s.local.store import Store
-from airflow_spark_k8s.local.validation_names import unsupported
+from airflow_spark_k8s.local.validation_names import required, unsupported
 
 _PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH)
+_PATCH_OPTIONS = Resource("meta.k8s.io", "v1", "patchoptions", "patchoptions", "PatchOptions")
 _PROPAGATION = ("Foreground", "Background", "Orphan")
 _ORPHAN_WARNING = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
@@ -56,6 +63,8 @@ def patch_object(store: Store, target: Target, request: Request) -> Response:
     """200 with the object after changing a part of it; raises ApiError."""
     resource, name = target.resource, target.name or ""
     content_type = _content_type(request)
+    if content_type.partition(";")[0].strip() == APPLY_PATCH:
+        return _apply_object(store, target, request)
     if content_type.partition(";")[0].strip() not in _PATCHES:
         raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     stored = store.peek(resource, target.namespace, name)
@@ -70,6 +79,35 @@ def patch_object(store: Store, target: Target, request: Request) -> Response:
         resource, decoded.object, subresource=target.subresource or None, dry_run=is_dry_run(request)
     )
     return Response(body=stored, warnings=warnings)
+
+
+def _apply_object(store: Store, target: Target, request: Request) -> Response:
+    """
+    201 with a new object, 200 with one that the given fields were laid over; raises ApiError.
+
+    Nobody owns fields here: there are no conflicts, and what an applier no longer names stays.
+    """
+    resource, name = target.resource, target.name or ""
+    if request.parameter("fieldManager") is None:
+        raise invalid(_PATCH_OPTIONS, "", [required("fieldManager", "is required for apply patch")])
+    applied = parse_body(request.body, "application/yaml", resource.kind)
+    decoded = decode(resource, applied)
+    warnings = check_fields(resource, decoded, request.parameter("fieldValidation") or "Strict")
+    metadata = decoded.object["metadata"]
+    if metadata.setdefault("name", name) != name:
+        raise bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({name})"
+        )
+    _set_namespace(resource, target, metadata)
+    stored = store.peek(resource, target.namespace, name)
+    if stored is None:
+        created = store.create(resource, decoded.object, dry_run=is_dry_run(request))
+        return Response(201, created, warnings=warnings)
+    merged = apply_patch(STRATEGIC_MERGE_PATCH, stored, decoded.object)
+    changed = store.update(
+        resource, merged, subresource=target.subresource or None, dry_run=is_dry_run(request)
+    )
+    return Response(body=changed, warnings=warnings)
 
 
 def delete_object(store: Store, target: Target, request: Request) -> Response:

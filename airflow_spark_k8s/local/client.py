@@ -9,11 +9,12 @@ from urllib.parse import parse_qs
 
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.exceptions import ClusterUnreachable
-from airflow_spark_k8s.kube.cluster import JSON
+from airflow_spark_k8s.kube.cluster import JSON, SILENT
 from airflow_spark_k8s.kube.errors import error_from_answer
 from airflow_spark_k8s.local.api import Api
 from airflow_spark_k8s.local.api_pods import refused
 from airflow_spark_k8s.local.exchange import ADMIN, Answer, LogStream, Proxy, Request, Response, User, failure
+from airflow_spark_k8s.local.manifests import copy_manifest
 
 
 class InProcessCluster:
@@ -22,11 +23,13 @@ class InProcessCluster:
 
     :param api: the API to ask.
     :param user: who asks.
+    :param sharing: hand out the store's own objects, not to be changed: copies take most of the time.
     """
 
-    def __init__(self, api: Api, user: User = ADMIN) -> None:
+    def __init__(self, api: Api, user: User = ADMIN, *, sharing: bool = False) -> None:
         self._api = api
         self._user = user
+        self._sharing = sharing
 
     async def request(
         self,
@@ -41,6 +44,8 @@ class InProcessCluster:
         """Answer of one call, decoded; `{}` if the body is empty. Raises what `kube.errors` makes of it."""
         encoded = b"" if body is None else json.dumps(body).encode()
         answer = await self._ask(method, path, params, encoded, {"content-type": content_type})
+        if self._sharing and isinstance(answer.body, dict):
+            return answer.body
         text = answer.encoded()
         decoded: JSON = json.loads(text) if text.strip() else {}
         return decoded
@@ -73,12 +78,11 @@ class InProcessCluster:
                         event = await events.get()
                 except TimeoutError as error:
                     raise ClusterUnreachable(
-                        f"the watch of {path} is silent for {timeout_seconds} s"
+                        f"the watch of {path} is silent for {timeout_seconds} s", reason=SILENT
                     ) from error
                 if event is None:
                     return
-                decoded: JSON = json.loads(json.dumps(event))
-                yield decoded
+                yield event if self._sharing else copy_manifest(event)
         finally:
             cancel()
             if timer is not None:

@@ -34,7 +34,7 @@ class Machine:
 
     java_home: Path
     java_options: tuple[str, ...]  # of every driver and executor, before their own
-    claims_folder: Path  # persistent volume claims: `<namespace>/<claim>`
+    claims_folder: Path  # persistent volumes by name
     base_env: Mapping[str, str]  # set in every container, the lowest precedence
 
 
@@ -96,6 +96,11 @@ class Layout:
             # A folder of the image that is not here; runtimes make it if the image lacks it, too.
             places[wanted.rstrip("/")] = self.folder / "cwd"
         return PathMap(places)
+
+    @property
+    def memory_folders(self) -> tuple[Path, ...]:
+        """Folders whose files count as memory of the container."""
+        return tuple({self._source(n, mount) for n, mount in enumerate(self.plan.mounts) if mount.in_memory})
 
     def build(self, paths: PathMap) -> None:
         """Make the folders, volumes and files."""
@@ -172,7 +177,7 @@ class Layout:
         if mount.kind == "hostPath":
             return Path(mount.source)
         if mount.kind == "persistentVolumeClaim":
-            return self.machine.claims_folder / str(self.pod["metadata"]["namespace"]) / mount.source
+            return self.machine.claims_folder / mount.source
         return self.pod_folder / "volumes" / mount.volume
 
     def _target(self, number: int, mount: Mount) -> Path:

@@ -61,6 +61,8 @@ def _default_container(container: Manifest) -> None:
         reference = (variable.get("valueFrom") or {}).get("fieldRef")
         if reference is not None:
             reference.setdefault("apiVersion", "v1")
+    for mount in container.get("volumeMounts") or []:
+        _omit_empty(mount, "readOnly", "subPath", "subPathExpr")
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if container.get(name):
             _default_probe(container[name])
@@ -94,6 +96,9 @@ def _default_volume(volume: Manifest) -> None:
             volume[kind].setdefault("defaultMode", 0o644)
     if volume.get("hostPath") is not None:
         volume["hostPath"].setdefault("type", "")
+    for kind in ("persistentVolumeClaim", "nfs"):
+        _omit_empty(volume.get(kind) or {}, "readOnly")
+    _omit_empty(volume.get("emptyDir") or {}, "medium")
     items = list((volume.get("downwardAPI") or {}).get("items") or [])
     for source in (volume.get("projected") or {}).get("sources") or []:
         items += (source.get("downwardAPI") or {}).get("items") or []
@@ -104,6 +109,13 @@ def _default_volume(volume: Manifest) -> None:
             item["fieldRef"].setdefault("apiVersion", "v1")
     if not any(key for key in volume if key != "name"):
         volume["emptyDir"] = {}
+
+
+def _omit_empty(obj: Manifest, *fields: str) -> None:
+    # An API server in Go does not know these from fields that are not there.
+    for field in fields:
+        if obj.get(field) in ("", False):
+            del obj[field]
 
 
 def _request_what_is_limited(container: Manifest) -> None:

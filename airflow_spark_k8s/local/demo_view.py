@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from airflow_spark_k8s.core.executor_pod import EXECUTOR_CONTAINER
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION, ROLE_DRIVER, SPARK_ROLE
-from airflow_spark_k8s.core.pod_state import Pending, Running, Succeeded
-from airflow_spark_k8s.core.snapshot import DriverPod, driver_pod, executor_pod_of
+from airflow_spark_k8s.core.pod_state import Failed, Pending, Running, Succeeded
+from airflow_spark_k8s.core.snapshot import DriverPod, ExecutorPod, driver_pod, executor_pod_of
+from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.kube.cluster import Cluster
 from airflow_spark_k8s.kube.spark_rest import Answered, SparkRest
+
+_OF_AN_EXECUTOR = re.compile(r"\[\S+-exec-(\d+)\] ")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorRow:
+    """One executor, there or gone."""
+
+    number: int
+    cores: str
+    memory: str  # limit of its container
+    state: str
+    color: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,7 @@ class View:
     registered: int | None = None  # None: the driver's REST interface does not answer
     completed_tasks: int = 0
     total_tasks: int = 0
+    executors: tuple[ExecutorRow, ...] = ()
 
     def line(self) -> str:
         """The view in one line, for terminals that cannot be redrawn."""
@@ -39,8 +57,8 @@ class View:
             f"tasks {self.completed_tasks}/{self.total_tasks}"
         )
 
-    def panel(self, task_state: str, seconds: float) -> RenderableType:
-        """The view as a panel with a progress bar of Spark tasks."""
+    def panel(self, title: str, task_state: str, seconds: float) -> RenderableType:
+        """The view as a panel with the executors and a progress bar of Spark tasks."""
         facts = Table.grid(padding=(0, 2))
         facts.add_row("Airflow task", Text(task_state, style="bold"))
         facts.add_row("Spark driver", Text(self.driver, style="bold"))
@@ -49,9 +67,15 @@ class View:
             f"requested [bold]{self.requested}[/]  pending [yellow]{self.pending}[/]  "
             f"running [cyan]{self.running}[/]  registered [green]{_or_dash(self.registered)}[/]",
         )
-        facts.add_row("Spark tasks", f"{self.completed_tasks} of {self.total_tasks or '?'}")
+        executors = Table.grid(padding=(0, 2))
+        for row in self.executors:
+            state = f"[{row.color}]{escape(row.state)}[/]"
+            executors.add_row(f"  {row.number}", f"{row.cores} cores", row.memory, state)
+        tasks = Table.grid(padding=(0, 2))
+        tasks.add_row("Spark tasks", f"{self.completed_tasks} of {self.total_tasks or '?'}")
         bar = ProgressBar(total=max(self.total_tasks, 1), completed=self.completed_tasks, width=60)
-        return Panel(Group(facts, bar), title=f"spark_pi  {seconds:.0f} s", expand=False, padding=(0, 1))
+        content = Group(facts, executors, tasks, bar)
+        return Panel(content, title=f"{title}  {seconds:.0f} s", expand=False, padding=(0, 1))
 
 
 async def look(cluster: Cluster, namespace: str, before: View) -> View:
@@ -63,7 +87,8 @@ async def look(cluster: Cluster, namespace: str, before: View) -> View:
     driver = _newest_driver(items)
     if driver is None:
         return before
-    executors = [pod for item in items if (pod := executor_pod_of(item)) and pod.driver_uid == driver.uid]
+    found = [(pod, item) for item in items if (pod := executor_pod_of(item))]
+    executors = [(pod, item) for pod, item in found if pod.driver_uid == driver.uid]
     registered, completed, total = await _ask_driver(cluster, namespace, driver)
     if isinstance(driver.state, Succeeded):
         # The driver's interface closes before its last tasks could be asked for.
@@ -71,12 +96,24 @@ async def look(cluster: Cluster, namespace: str, before: View) -> View:
     return View(
         driver=f"{type(driver.state).__name__.lower()} ({driver.name})",
         requested=driver.marks.reserved,
-        pending=sum(isinstance(pod.state, Pending) for pod in executors),
-        running=sum(isinstance(pod.state, Running) for pod in executors),
+        pending=sum(isinstance(pod.state, Pending) for pod, _ in executors),
+        running=sum(isinstance(pod.state, Running) for pod, _ in executors),
         registered=registered,
         completed_tasks=max(before.completed_tasks, completed),
         total_tasks=max(before.total_tasks, total),
+        executors=tuple(_rows(before.executors, driver, executors)),
     )
+
+
+def told(lines: Iterable[str]) -> list[str]:
+    """`lines` of a trigger's log for a terminal: of an executor's own log only that it is there."""
+    texts: list[str] = []
+    for line in lines:
+        match = _OF_AN_EXECUTOR.match(line)
+        text = f"(the task's log has the last lines of executor {match.group(1)})" if match else line
+        if match is None or text not in texts:
+            texts.append(text)
+    return texts
 
 
 def executor_table(summary: Mapping[str, Any]) -> Table:
@@ -96,6 +133,36 @@ def executor_table(summary: Mapping[str, Any]) -> Table:
         )
         table.add_row(*map(_or_dash, cells))
     return table
+
+
+def _rows(
+    before: Iterable[ExecutorRow], driver: DriverPod, executors: Iterable[tuple[ExecutorPod, Manifest]]
+) -> Iterator[ExecutorRow]:
+    """The executors seen so far; pods that were deleted are known from the driver's annotation."""
+    rows = {row.number: row for row in before}
+    for pod, item in executors:
+        rows[pod.executor_id] = _row(pod, item)
+    for number, entry in driver.history.entries.items():
+        if number in rows and entry.reason:
+            rows[number] = replace(
+                rows[number], state=entry.reason, color="red" if entry.state == "failed" else "yellow"
+            )
+    yield from (rows[number] for number in sorted(rows))
+
+
+def _row(pod: ExecutorPod, item: Manifest) -> ExecutorRow:
+    spark = next(each for each in item["spec"]["containers"] if each["name"] == EXECUTOR_CONTAINER)
+    cores = next((each["value"] for each in spark["env"] if each["name"] == "SPARK_EXECUTOR_CORES"), "?")
+    memory = str(spark["resources"].get("limits", {}).get("memory", "?"))
+    if isinstance(pod.state, Failed):
+        return ExecutorRow(pod.executor_id, cores, memory, pod.state.ending.text, "red")
+    color = (
+        "green" if isinstance(pod.state, Running) else "yellow" if isinstance(pod.state, Pending) else "dim"
+    )
+    state = type(pod.state).__name__.lower()
+    if pod.leaving_seconds is not None and isinstance(pod.state, Running):
+        state, color = "is asked to leave", "yellow"
+    return ExecutorRow(pod.executor_id, cores, memory, state, color)
 
 
 def _newest_driver(items: list[dict[str, Any]]) -> DriverPod | None:

@@ -13,13 +13,11 @@ from airflow_spark_k8s.exceptions import AlreadyExists, ClusterError, Conflict, 
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.cluster import Cluster
 from airflow_spark_k8s.kube.config import ClusterSettings
+from airflow_spark_k8s.kube.roles import DRIVER_RIGHTS, rules
 
 log = logging.getLogger(__name__)
 
 NAME = "airflow-spark-k8s-test-driver"
-DRIVER_RULES = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch"]}]
-"""What a driver of this package asks of the API server, and nothing else."""
-
 NAMESPACE_SECONDS = 60.0
 """For a namespace of the same name to go, and for a new one to get its default service account."""
 
@@ -134,7 +132,7 @@ def _objects(namespace: str) -> Iterator[tuple[str, dict[str, Any]]]:
     rbac = f"/apis/{_RBAC}/v1/namespaces/{namespace}"
     yield (
         f"{rbac}/roles",
-        {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": DRIVER_RULES},
+        {"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": rules(DRIVER_RIGHTS)},
     )
     yield (
         f"{rbac}/rolebindings",

@@ -98,6 +98,7 @@ class Kubelet:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         for worker in self._workers.values():
+            worker.abandon()
             self._context.runtime.discard(worker.pod)
         self._context.silent = True
         self._workers.clear()

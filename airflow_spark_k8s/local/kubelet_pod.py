@@ -76,7 +76,11 @@ class PodWorker:
             return
         try:
             self.volumes = pod_volumes(
-                self.pod, self._context.store, self.surroundings(), self._context.token
+                self.pod,
+                self._context.store,
+                self.surroundings(),
+                self._context.token,
+                self._context.runtime.host_path_trouble,
             )
         except VolumeError as error:
             self._context.events.warning(self.pod, "FailedMount", str(error))
@@ -275,6 +279,10 @@ class PodWorker:
             self._context.runtime.discard(pod)
             return
         self._stop(SHORTEST_GRACE_SECONDS)
+
+    def abandon(self) -> None:
+        """Do nothing any more: the machine is gone."""
+        self._gone = True
 
     def evict(self, message: str) -> None:
         """End the pod because the node is short of something."""

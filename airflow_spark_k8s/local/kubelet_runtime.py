@@ -55,7 +55,8 @@ class Mount:
     files: tuple[
         VolumeFile, ...
     ] = ()  # kind files: the whole content (config map, secret, projected, downward API)
-    source: str = ""  # kind hostPath: path on the node; kind persistentVolumeClaim: name of the claim
+    source: str = ""  # kind hostPath: path on the node; kind persistentVolumeClaim: name of the volume
+    in_memory: bool = False  # kind emptyDir: what is in it counts as the container's memory
     sub_path: str = ""  # only this file or folder of the volume is mounted; "": all of it
     read_only: bool = False
 
@@ -105,6 +106,10 @@ class ContainerRuntime(Protocol):
 
     def pod_address(self, pod: Manifest) -> str:
         """IP address of a pod; the same one until `discard`."""
+        ...
+
+    def host_path_trouble(self, path: str, kind: str) -> str | None:
+        """What keeps a path of the node from being mounted as a hostPath of that type; None: nothing."""
         ...
 
     def start(self, pod: Manifest, container: ContainerPlan, exited: Callable[[Exit], None]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -12,6 +14,8 @@ from airflow_spark_k8s.local.process_launcher import children_of_all, descendant
 from airflow_spark_k8s.local.timers import TimerHandle, Timers
 
 INTERVAL_SECONDS = 0.2
+
+_BLOCK_BYTES = 512  # what st_blocks counts, whatever the file system's own blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,15 @@ class _Watched:
     root_pid: int
     limit_bytes: int
     exceeded: Callable[[Excess], None]
+    folders: tuple[Path, ...]
 
 
 class MemoryWatch:
     """
     Tells when the processes below a container's first one use more than the container's limit.
 
-    Pages that several processes share count once, as in a memory control group; page cache does not count.
+    Pages that several processes share count once, as in a memory control group; page cache does not count,
+    but for files in folders that stand for memory.
 
     :param timers: when to look.
     """
@@ -43,9 +49,15 @@ class MemoryWatch:
         self._watched: dict[int, _Watched] = {}
         self._timer: TimerHandle | None = None
 
-    def add(self, root_pid: int, limit_bytes: int, exceeded: Callable[[Excess], None]) -> None:
+    def add(
+        self,
+        root_pid: int,
+        limit_bytes: int,
+        exceeded: Callable[[Excess], None],
+        folders: tuple[Path, ...] = (),
+    ) -> None:
         """Call `exceeded` at every look that finds the descendants of `root_pid` above the limit."""
-        self._watched[root_pid] = _Watched(root_pid, limit_bytes, exceeded)
+        self._watched[root_pid] = _Watched(root_pid, limit_bytes, exceeded, folders)
         if self._timer is None:
             self._timer = self._timers.call_later(INTERVAL_SECONDS, self._look)
 
@@ -66,18 +78,19 @@ class MemoryWatch:
             return
         children = children_of_all()
         for watched in tuple(self._watched.values()):
-            excess = _excess(descendants(watched.root_pid, children), watched.limit_bytes)
+            stored = sum(_stored_bytes(folder) for folder in watched.folders)
+            excess = _excess(descendants(watched.root_pid, children), watched.limit_bytes, stored)
             if excess is not None:
                 watched.exceeded(excess)
         self._timer = self._timers.call_later(INTERVAL_SECONDS, self._look)
 
 
-def _excess(pids: list[int], limit_bytes: int) -> Excess | None:
+def _excess(pids: list[int], limit_bytes: int, stored_bytes: int) -> Excess | None:
     # Resident sizes count shared pages several times but are cheap: they never say too little.
-    if sum(_resident_bytes(pid) for pid in pids) <= limit_bytes:
+    if stored_bytes + sum(_resident_bytes(pid) for pid in pids) <= limit_bytes or not pids:
         return None
     exact = {pid: _proportional_bytes(pid) for pid in pids}
-    used = sum(exact.values())
+    used = stored_bytes + sum(exact.values())
     return Excess(used, max(exact, key=lambda pid: exact[pid])) if used > limit_bytes else None
 
 
@@ -91,3 +104,13 @@ def _proportional_bytes(pid: int) -> int:
     with contextlib.suppress(psutil.Error, OSError):
         return int(psutil.Process(pid).memory_full_info().pss)
     return 0
+
+
+def _stored_bytes(folder: Path) -> int:
+    total = 0
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            with contextlib.suppress(OSError):
+                inside = entry.is_dir(follow_symlinks=False)
+                total += _stored_bytes(Path(entry.path)) if inside else entry.stat().st_blocks * _BLOCK_BYTES
+    return total

@@ -185,6 +185,10 @@ class PaperRuntime:
             self._pods[uid] = _Pod(f"10.{(high // 256) % 128 + 128}.{high % 256}.{low}")
         return self._pods[uid].address
 
+    def host_path_trouble(self, path: str, kind: str) -> str | None:
+        """None: nodes on paper have every path."""
+        return None
+
     def start(self, pod: Manifest, container: ContainerPlan, exited: Callable[[Exit], None]) -> str:
         """See `ContainerRuntime.start`."""
         self.pod_address(pod)

@@ -117,6 +117,8 @@ class PaperSpark:
         )
 
     def _on_application_up(self, application: PaperApplication) -> None:
+        if not self._cluster.runtime.runs(application.driver):
+            return  # its machine is gone
         application.up = True
         if self.model.ui:
             self._cluster.runtime.serve(

@@ -12,6 +12,7 @@ from airflow_spark_k8s.local.manifests import copy_manifest
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 
 # Lists whose elements are told apart by a field; every other list is replaced as a whole.
 _MERGE_KEYS: dict[str, tuple[str, ...]] = {

@@ -78,7 +78,7 @@ class Instance:
         )
         limit = layout.plan.memory_limit_bytes
         if limit is not None:
-            memory.add(self._processes.launcher_pid, limit, self._on_excess)
+            memory.add(self._processes.launcher_pid, limit, self._on_excess, layout.memory_folders)
 
     @property
     def alive(self) -> bool:

@@ -15,6 +15,7 @@ from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.addresses import PodAddresses
 from airflow_spark_k8s.local.container_layout import Layout, Machine
 from airflow_spark_k8s.local.container_log import ContainerLog
+from airflow_spark_k8s.local.host_paths import host_path_trouble
 from airflow_spark_k8s.local.kubelet_runtime import (
     ContainerPlan,
     ContainerStartError,
@@ -86,6 +87,10 @@ class ProcessRuntime:
     def pod_address(self, pod: Manifest) -> str:
         """Loopback address that only this pod has."""
         return self._addresses.take(str(pod["metadata"]["uid"]))
+
+    def host_path_trouble(self, path: str, kind: str) -> str | None:
+        """What is wrong with a path of this machine; makes it if the type says so."""
+        return host_path_trouble(path, kind)
 
     def start(self, pod: Manifest, container: ContainerPlan, exited: Callable[[Exit], None]) -> str:
         """Id of the started container; a command that cannot be executed is told through `exited`."""

@@ -137,6 +137,12 @@ JOBS = Resource(
 PRIORITY_CLASSES = Resource(
     "scheduling.k8s.io", "v1", "priorityclasses", "priorityclass", "PriorityClass", False, ("pc",)
 )
+STORAGE_CLASSES = Resource(
+    "storage.k8s.io", "v1", "storageclasses", "storageclass", "StorageClass", False, ("sc",)
+)
+NETWORK_POLICIES = Resource(
+    "networking.k8s.io", "v1", "networkpolicies", "networkpolicy", "NetworkPolicy", short_names=("netpol",)
+)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "lease", "Lease")
 POD_DISRUPTION_BUDGETS = Resource(
     "policy",
@@ -237,6 +243,8 @@ STORED = (
     LIMIT_RANGES,
     JOBS,
     PRIORITY_CLASSES,
+    STORAGE_CLASSES,
+    NETWORK_POLICIES,
     LEASES,
     POD_DISRUPTION_BUDGETS,
     ROLES,

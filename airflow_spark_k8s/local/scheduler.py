@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.changes import Event
+from airflow_spark_k8s.local.claims import claim_trouble
 from airflow_spark_k8s.local.conditions import find_condition, is_deleting, pod_condition, with_condition
 from airflow_spark_k8s.local.disruption import disrupt
 from airflow_spark_k8s.local.errors import ApiError
 from airflow_spark_k8s.local.manifests import is_terminal, key_of, timestamp
 from airflow_spark_k8s.local.object_index import Key
+from airflow_spark_k8s.local.placement import Placement
 from airflow_spark_k8s.local.recorder import EventRecorder
-from airflow_spark_k8s.local.resources import NODES, PODS
+from airflow_spark_k8s.local.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PODS
 from airflow_spark_k8s.local.scheduling import (
     NodeLoad,
     explain,
+    explain_claims,
     is_hopeless,
     obstacles,
     scheduling_key,
-    term_matches,
 )
 from airflow_spark_k8s.local.store import Store
 from airflow_spark_k8s.local.timers import TimerHandle, Timers
@@ -29,7 +31,7 @@ RETRY_SECONDS = 1.0
 
 class Scheduler:
     """
-    Binds pods by priority, then age, to the node with most memory left by request.
+    Binds pods by priority, then age, to the node that scores best.
 
     A pod of higher priority that fits nowhere displaces pods of lower priority.
 
@@ -41,9 +43,11 @@ class Scheduler:
         self._timers = timers
         self._events = EventRecorder(store, timers, store.now, NAME, series=True)
         self._loads: dict[str, NodeLoad] = {}
+        self._placement = Placement(store, self._loads)
         self._bound: dict[str, tuple[str, Manifest]] = {}  # uid → node and the pod as it was counted
         self._waiting: dict[Key, None] = {}
         self._unfit: dict[Key, None] = {}
+        self._waits_for_company = False  # a pod that fits nowhere wants to be where others are
         self._pass: TimerHandle | None = None
         self._retry: TimerHandle | None = None
         store.subscribe(self._on_event)
@@ -55,6 +59,8 @@ class Scheduler:
             self._on_node(event)
         elif event.resource is PODS:
             self._on_pod(event)
+        elif event.resource is PERSISTENT_VOLUME_CLAIMS:
+            self._try_again()
 
     def _on_node(self, event: Event) -> None:
         name = event.object["metadata"]["name"]
@@ -93,8 +99,12 @@ class Scheduler:
             del self._bound[uid]
             if node in self._loads:
                 self._loads[node].add(known[1], -1)
+            self._placement.remove(pod)
             self._try_again()
         elif not gone and known is None:
+            self._placement.add(node, pod)
+            if self._waits_for_company:
+                self._try_again()
             self._bound[uid] = (node, pod)
             if node in self._loads:
                 self._loads[node].add(pod)
@@ -111,6 +121,7 @@ class Scheduler:
         self._retry = None
         self._waiting.update(self._unfit)
         self._unfit.clear()
+        self._waits_for_company = False
         self._soon()
 
     # placing pods
@@ -122,41 +133,36 @@ class Scheduler:
         misfits: dict[str, str] = {}
         for pod in sorted(waiting, key=lambda each: -int(each["spec"].get("priority") or 0)):
             shape = scheduling_key(pod)
-            if shape not in misfits:
-                message = self._schedule(pod)
-                if message is None:
-                    continue
-                misfits[shape] = message
-            # Within one pass nothing is freed: an equal pod cannot fit either.
+            # Within one pass nothing is freed: what did not fit does not fit later, either.
+            message = misfits.get(shape) or self._schedule(pod, shape, misfits)
+            if message is None:
+                continue
             self._unfit[key_of(pod)] = None
-            self._complain(pod, misfits[shape])
+            self._waits_for_company |= "podAffinity" in (pod["spec"].get("affinity") or {})
+            self._complain(pod, message)
 
-    def _schedule(self, pod: Manifest) -> str | None:
-        """Bind the pod; None if that worked, else why not."""
+    def _schedule(self, pod: Manifest, shape: str, misfits: dict[str, str]) -> str | None:
+        """Bind the pod; None if that worked, else why not, also in `misfits` if it is true of the shape."""
+        trouble = claim_trouble(self._store, pod)
+        if trouble is not None:
+            return explain_claims(trouble, len(self._loads))
         reasons = {name: obstacles(pod, load) for name, load in self._loads.items()}
+        crowded = [name for name, why in reasons.items() if why]
+        reasons |= self._placement.obstacles(pod, [name for name, why in reasons.items() if not why])
         fitting = [name for name, why in reasons.items() if not why]
         if fitting:
-            self._bind(
-                pod, max(fitting, key=lambda name: (self._preference(pod, name), self._room(name), name))
-            )
+            self._bind(pod, self._placement.best(pod, fitting))
             return None
-        if self._preempt(pod):
-            return explain(list(reasons.values()), 0)
-        hopeless = sum(is_hopeless(pod, load) for load in self._loads.values())
-        return explain(list(reasons.values()), hopeless)
+        message = self._explain(pod, list(reasons.values()), crowded)
+        if len(crowded) == len(reasons):
+            misfits[shape] = message
+        return message
 
-    def _room(self, name: str) -> float:
-        load = self._loads[name]
-        total = load.allocatable().get("memory", 0)
-        return 1.0 - load.used.get("memory", 0) / total if total else 0.0
-
-    def _preference(self, pod: Manifest, name: str) -> int:
-        affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-        return sum(
-            int(each["weight"])
-            for each in affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-            if term_matches(each["preference"], self._loads[name].node)
-        )
+    def _explain(self, pod: Manifest, reasons: list[tuple[str, ...]], crowded: list[str]) -> str:
+        """Why the pod fits nowhere; makes room on one of the crowded nodes if it may."""
+        if self._preempt(pod, crowded):
+            return explain(reasons, 0)
+        return explain(reasons, sum(is_hopeless(pod, load) for load in self._loads.values()))
 
     def _bind(self, pod: Manifest, node: str) -> None:
         now = timestamp(self._store.now())
@@ -203,14 +209,14 @@ class Scheduler:
 
     # making room
 
-    def _preempt(self, pod: Manifest) -> bool:
-        """Whether pods of lower priority are being displaced for this one."""
+    def _preempt(self, pod: Manifest, crowded: list[str]) -> bool:
+        """Whether pods of lower priority are being displaced for this one, on a node that lacks room."""
         if pod["spec"].get("preemptionPolicy") == "Never":
             return False
         nominated = pod.get("status", {}).get("nominatedNodeName")
         if nominated and any(is_deleting(each) for each in self._store.pods_on(nominated)):
             return True
-        candidates = {name: self._victims(pod, load) for name, load in self._loads.items()}
+        candidates = {name: self._victims(pod, self._loads[name]) for name in crowded}
         usable = {name: victims for name, victims in candidates.items() if victims}
         if not usable:
             return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.amounts import Amounts, amounts, pod_requests
+from airflow_spark_k8s.local.claims import claims_of
 from airflow_spark_k8s.local.manifests import labels_of
 
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
@@ -20,6 +21,7 @@ class NodeLoad:
     node: Manifest
     used: Amounts = field(default_factory=dict)
     pods: dict[str, Manifest] = field(default_factory=dict)  # by uid
+    _read: tuple[Manifest | None, Amounts] = (None, {})  # the node, and what it offers
 
     def add(self, pod: Manifest, factor: int = 1) -> None:
         """Count a pod in, or out with `factor` -1."""
@@ -32,7 +34,9 @@ class NodeLoad:
 
     def allocatable(self) -> Amounts:
         """What the node can give away in all."""
-        return amounts(self.node.get("status", {}).get("allocatable"))
+        if self._read[0] is not self.node:
+            self._read = (self.node, amounts(self.node.get("status", {}).get("allocatable")))
+        return dict(self._read[1])
 
 
 def pod_demand(pod: Manifest) -> Amounts:
@@ -41,10 +45,11 @@ def pod_demand(pod: Manifest) -> Amounts:
 
 
 def scheduling_key(pod: Manifest) -> str:
-    """Equal for pods that fit on the same nodes."""
+    """Equal for pods that fit on the same nodes, as far as other pods' labels do not matter."""
     spec = pod["spec"]
     parts = [spec.get(key) for key in ("nodeSelector", "affinity", "tolerations", "priority", "nodeName")]
-    return json.dumps([pod_demand(pod), parts], sort_keys=True)
+    claims = [claim.name for claim in claims_of(pod)]
+    return json.dumps([pod_demand(pod), parts, claims, pod["metadata"]["namespace"]], sort_keys=True)
 
 
 def obstacles(pod: Manifest, load: NodeLoad, *, ignored: Iterable[Manifest] = ()) -> tuple[str, ...]:
@@ -61,7 +66,7 @@ def obstacles(pod: Manifest, load: NodeLoad, *, ignored: Iterable[Manifest] = ()
     for taint in node["spec"].get("taints") or ():
         if taint["effect"] in ("NoSchedule", "NoExecute") and not _tolerates(spec, taint):
             return ("node(s) had untolerated taint(s)",)
-    if not _selected(spec, node):
+    if not is_selected(spec, node):
         return ("node(s) didn't match Pod's node affinity/selector",)
     return _shortages(pod, load, ignored)
 
@@ -77,9 +82,18 @@ def explain(reasons: Sequence[Sequence[str]], hopeless: int) -> str:
 
     Source: FitError and preemption's status of kube-scheduler.
     """
-    total = len(reasons)
-    if not total:
+    if not reasons:
         return "no nodes available to schedule pods"
+    why = _tally(reason for each in reasons for reason in each)
+    return _explanation(why, len(reasons), hopeless)
+
+
+def explain_claims(trouble: str, nodes: int) -> str:
+    """Message for a pod that can be placed on none of so many nodes because of its claims."""
+    return _explanation(trouble, nodes, nodes) if nodes else "no nodes available to schedule pods"
+
+
+def _explanation(why: str, total: int, hopeless: int) -> str:
     head = f"0/{total} nodes are available: "
     tail = [
         f"{number} {text}"
@@ -89,7 +103,6 @@ def explain(reasons: Sequence[Sequence[str]], hopeless: int) -> str:
         )
         if number
     ]
-    why = _tally(reason for each in reasons for reason in each)
     return f"{head}{why}. no new claims to deallocate, preemption: {head}{', '.join(sorted(tail))}."
 
 
@@ -123,7 +136,8 @@ def _matches(toleration: Manifest, taint: Manifest) -> bool:
     return bool(toleration.get("key")) and toleration.get("value", "") == taint.get("value", "")
 
 
-def _selected(spec: Manifest, node: Manifest) -> bool:
+def is_selected(spec: Manifest, node: Manifest) -> bool:
+    """Whether the pod's node selector and required node affinity allow the node."""
     labels = labels_of(node)
     if any(labels.get(key) != value for key, value in (spec.get("nodeSelector") or {}).items()):
         return False

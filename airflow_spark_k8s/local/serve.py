@@ -13,6 +13,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,7 @@ from airflow_spark_k8s.local.api import Api
 from airflow_spark_k8s.local.authentication import Tokens
 from airflow_spark_k8s.local.authorization import RoleAuthorizer
 from airflow_spark_k8s.local.certificates import make_certificates
+from airflow_spark_k8s.local.changes import Event
 from airflow_spark_k8s.local.cluster import MARKER
 from airflow_spark_k8s.local.container_layout import Machine
 from airflow_spark_k8s.local.control_plane import ControlPlane
@@ -32,7 +34,7 @@ from airflow_spark_k8s.local.kubelet import Kubelet
 from airflow_spark_k8s.local.kubelet_node import NodeOffer
 from airflow_spark_k8s.local.process_runtime import ProcessRuntime, RuntimeSettings
 from airflow_spark_k8s.local.requirements_check import check_java, check_pyspark
-from airflow_spark_k8s.local.resources import NAMESPACES
+from airflow_spark_k8s.local.resources import NAMESPACES, PERSISTENT_VOLUMES
 from airflow_spark_k8s.local.server import HttpsServer
 from airflow_spark_k8s.local.spark_images import images_of
 from airflow_spark_k8s.local.store import Store
@@ -95,6 +97,7 @@ async def _start(options: ServeOptions, stack: contextlib.AsyncExitStack) -> dic
     runtime = _runtime(options, chance)
     stack.push_async_callback(runtime.close)
     ControlPlane(store, asyncio.get_running_loop())
+    store.subscribe(partial(_remove_folder, _claims_folder(options)))
     for number in range(1, options.nodes + 1):
         kubelet = _kubelet(f"node-{number}", options, store, runtime, tokens, url)
         kubelets[kubelet.name] = kubelet
@@ -114,7 +117,7 @@ def _runtime(options: ServeOptions, chance: random.Random) -> ProcessRuntime:
     machine = Machine(
         java_home=check_java(),
         java_options=tuple(options.java_options),
-        claims_folder=folder / "claims",
+        claims_folder=_claims_folder(options),
         base_env={MARKER: options.directory},
     )
     settings = RuntimeSettings(
@@ -126,6 +129,17 @@ def _runtime(options: ServeOptions, chance: random.Random) -> ProcessRuntime:
     return ProcessRuntime(
         asyncio.get_running_loop(), settings, addresses=PodAddresses(chance), wall_clock=wall_clock
     )
+
+
+def _claims_folder(options: ServeOptions) -> Path:
+    return Path(options.directory) / "claims"
+
+
+def _remove_folder(claims: Path, event: Event) -> None:
+    """Take away what a persistent volume held, with the volume."""
+    if event.resource is PERSISTENT_VOLUMES and event.type == "DELETED":
+        folder = claims / event.object["metadata"]["name"]
+        asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 def _kubelet(

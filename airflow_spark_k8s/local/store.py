@@ -17,6 +17,7 @@ from datetime import datetime
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.admission import admit
 from airflow_spark_k8s.local.changes import ChangeLog, Event, EventType, Subscriber
+from airflow_spark_k8s.local.claims import default_storage_class
 from airflow_spark_k8s.local.deletion import DeleteOptions, is_done, mark
 from airflow_spark_k8s.local.errors import (
     ApiError,
@@ -29,7 +30,16 @@ from airflow_spark_k8s.local.errors import (
 )
 from airflow_spark_k8s.local.manifests import copy_manifest, key_of, random_suffix, timestamp
 from airflow_spark_k8s.local.object_index import Key, ObjectIndex
-from airflow_spark_k8s.local.resources import CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
+from airflow_spark_k8s.local.priority_classes import system_classes
+from airflow_spark_k8s.local.resources import (
+    CONFIG_MAPS,
+    NAMESPACES,
+    PODS,
+    PRIORITY_CLASSES,
+    SERVICE_ACCOUNTS,
+    STORAGE_CLASSES,
+    Resource,
+)
 from airflow_spark_k8s.local.selectors import matches_fields, matches_labels, parse_fields, parse_labels
 from airflow_spark_k8s.local.updates import prepare_update
 
@@ -72,6 +82,9 @@ class Store:
         self._log = ChangeLog(history, FIRST_VERSION)
         for name in ("default", "kube-system"):
             self.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        for priority_class in system_classes():
+            self.create(PRIORITY_CLASSES, priority_class)
+        self.create(STORAGE_CLASSES, default_storage_class())
 
     @property
     def version(self) -> int:

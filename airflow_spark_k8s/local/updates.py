@@ -10,7 +10,16 @@ from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local import defaults
 from airflow_spark_k8s.local.errors import Cause
 from airflow_spark_k8s.local.manifests import copy_manifest
-from airflow_spark_k8s.local.resources import CONFIG_MAPS, JOBS, NAMESPACES, PODS, SECRETS, Resource
+from airflow_spark_k8s.local.priority_classes import changed_causes
+from airflow_spark_k8s.local.resources import (
+    CONFIG_MAPS,
+    JOBS,
+    NAMESPACES,
+    PODS,
+    PRIORITY_CLASSES,
+    SECRETS,
+    Resource,
+)
 from airflow_spark_k8s.local.validation import content_causes, metadata_causes, raise_if_any
 from airflow_spark_k8s.local.validation_names import forbidden_change, invalid_value
 
@@ -145,6 +154,8 @@ def _immutable_causes(resource: Resource, old: Manifest, new: Manifest) -> Itera
         return _job_causes(old, new)
     if resource is CONFIG_MAPS or resource is SECRETS:
         return _data_causes(resource, old, new)
+    if resource is PRIORITY_CLASSES:
+        return changed_causes(old, new)
     return iter(())
 
 

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.errors import Cause, invalid
+from airflow_spark_k8s.local.priority_classes import validate_priority_class
 from airflow_spark_k8s.local.resources import (
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CONFIG_MAPS,
     JOBS,
     NAMESPACES,
+    PERSISTENT_VOLUME_CLAIMS,
     PODS,
+    PRIORITY_CLASSES,
     ROLE_BINDINGS,
     ROLES,
     SECRETS,
@@ -29,6 +32,7 @@ from airflow_spark_k8s.local.validation_names import (
     validate_metadata,
 )
 from airflow_spark_k8s.local.validation_pods import validate_pod_spec
+from airflow_spark_k8s.local.validation_volumes import validate_claim_spec
 
 _NAME_RULES: dict[Resource, Callable[[str], Iterator[str]]] = {
     NAMESPACES: dns_label,
@@ -66,4 +70,8 @@ def content_causes(resource: Resource, obj: Manifest) -> Iterator[Cause]:
         return validate_config_map(obj)
     if resource is SECRETS:
         return validate_secret(obj)
+    if resource is PERSISTENT_VOLUME_CLAIMS:
+        return validate_claim_spec(obj["spec"], "spec")
+    if resource is PRIORITY_CLASSES:
+        return validate_priority_class(obj)
     return iter(())

@@ -17,6 +17,7 @@ from airflow_spark_k8s.local.validation_names import (
     unsupported,
     validate_labels,
 )
+from airflow_spark_k8s.local.validation_volumes import validate_mounts, validate_name, validate_volumes
 
 _RESTART = ("Always", "OnFailure", "Never")
 _PULL = ("Always", "IfNotPresent", "Never")
@@ -29,18 +30,12 @@ _VARIABLE_RULE = (
 _PORT_RULE = "must be between 1 and 65535, inclusive"
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 _SOURCES = {"configMapKeyRef", "fieldRef", "resourceFieldRef", "secretKeyRef", "fileKeyRef"}
-_NAMED_SOURCES = {
-    "secret": "secretName",
-    "persistentVolumeClaim": "claimName",
-    "configMap": "name",
-    "hostPath": "path",
-}
 
 
 def validate_pod_spec(spec: Manifest, field: str) -> Iterator[Cause]:
     """What is wrong with a pod's (or pod template's) spec; `field` is its path."""
     volumes = spec.get("volumes") or []
-    yield from _volumes(volumes, f"{field}.volumes")
+    yield from validate_volumes(volumes, f"{field}.volumes")
     known = {each.get("name") for each in volumes}
     containers = spec.get("containers") or []
     if not containers:
@@ -92,42 +87,16 @@ def _toleration(toleration: Manifest, field: str) -> Iterator[Cause]:
         yield unsupported(f"{field}.effect", toleration["effect"], _EFFECTS)
 
 
-def _volumes(volumes: Sequence[Manifest], field: str) -> Iterator[Cause]:
-    seen: set[str] = set()
-    for index, volume in enumerate(volumes):
-        at = f"{field}[{index}]"
-        yield from _name(volume.get("name"), f"{at}.name", seen)
-        sources = [key for key, value in volume.items() if key != "name" and value is not None]
-        for extra in sources[1:]:
-            yield Cause(
-                "FieldValueForbidden", "Forbidden: may not specify more than 1 volume type", f"{at}.{extra}"
-            )
-        for source in sources[:1]:
-            needed = _NAMED_SOURCES.get(source)
-            if needed and not volume[source].get(needed):
-                yield required(f"{at}.{source}.{needed}")
-
-
 def _containers(containers: Sequence[Manifest], field: str, volumes: set[str | None]) -> Iterator[Cause]:
     seen: set[str] = set()
     for index, container in enumerate(containers):
         at = f"{field}[{index}]"
-        yield from _name(container.get("name"), f"{at}.name", seen)
+        yield from validate_name(container.get("name"), f"{at}.name", seen)
         yield from _image(container, at)
         yield from _ports(container.get("ports") or [], f"{at}.ports")
         yield from _variables(container, at)
-        yield from _mounts(container.get("volumeMounts") or [], f"{at}.volumeMounts", volumes)
+        yield from validate_mounts(container.get("volumeMounts") or [], f"{at}.volumeMounts", volumes)
         yield from validate_resources(container["resources"], f"{at}.resources")
-
-
-def _name(name: str | None, field: str, seen: set[str]) -> Iterator[Cause]:
-    if not name:
-        yield required(field)
-        return
-    yield from (invalid_value(field, name, why) for why in dns_label(name))
-    if name in seen:
-        yield duplicate(field, name)
-    seen.add(name)
 
 
 def _image(container: Manifest, field: str) -> Iterator[Cause]:
@@ -209,23 +178,6 @@ def _value_from(variable: Manifest, field: str) -> Iterator[Cause]:
         for name in needed:
             if not source[kind].get(name):
                 yield required(f"{field}.{kind}.{name}")
-
-
-def _mounts(mounts: Sequence[Manifest], field: str, volumes: set[str | None]) -> Iterator[Cause]:
-    paths: set[str] = set()
-    for index, mount in enumerate(mounts):
-        at = f"{field}[{index}]"
-        name, path = mount.get("name"), mount.get("mountPath")
-        if not name:
-            yield required(f"{at}.name")
-        elif name not in volumes:
-            yield Cause("FieldValueNotFound", f'Not found: "{name}"', f"{at}.name")
-        if not path:
-            yield required(f"{at}.mountPath")
-        elif path in paths:
-            yield invalid_value(f"{at}.mountPath", path, "must be unique")
-        else:
-            paths.add(path)
 
 
 def validate_resources(resources: Manifest, field: str) -> Iterator[Cause]:

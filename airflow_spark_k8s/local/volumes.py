@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from airflow_spark_k8s.core.spec import Manifest
+from airflow_spark_k8s.local.claims import claims_of, is_bound, is_made_for, not_made_for
 from airflow_spark_k8s.local.container_env import (
     ContainerConfigError,
     Objects,
@@ -24,6 +25,10 @@ TokenIssuer = Callable[[str, str], str]
 """Namespace and service account → a token that the API server accepts."""
 
 
+HostPathCheck = Callable[[str, str], str | None]
+"""Path on the node and type of hostPath → what is wrong with it, if anything."""
+
+
 class VolumeError(ValueError):
     """A volume that cannot be set up (yet); the text is the message of the kubelet's FailedMount event."""
 
@@ -34,11 +39,16 @@ class Volume:
 
     kind: str  # files, emptyDir, hostPath or persistentVolumeClaim
     files: tuple[VolumeFile, ...] = ()
-    source: str = ""  # hostPath: the path; persistentVolumeClaim: the claim's name
+    source: str = ""  # hostPath: the path; persistentVolumeClaim: the name of the volume behind the claim
+    in_memory: bool = False  # emptyDir: what is in it counts as memory of the containers
 
 
 def pod_volumes(
-    pod: Manifest, objects: Objects, surroundings: PodSurroundings, token: TokenIssuer
+    pod: Manifest,
+    objects: Objects,
+    surroundings: PodSurroundings,
+    token: TokenIssuer,
+    host_path_trouble: HostPathCheck = lambda path, kind: None,
 ) -> dict[str, Volume]:
     """
     Name → content of every volume of a pod.
@@ -48,6 +58,8 @@ def pod_volumes(
     found: dict[str, Volume] = {}
     for volume in pod["spec"].get("volumes") or ():
         try:
+            if trouble := _host_path_trouble(volume.get("hostPath"), host_path_trouble):
+                raise ContainerConfigError(trouble)
             found[volume["name"]] = _volume(pod, volume, objects, surroundings, token)
         except (ContainerConfigError, UnknownField) as error:
             message = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}'
@@ -74,6 +86,7 @@ def container_mounts(
                 kind=volume.kind,
                 files=volume.files,
                 source=volume.source,
+                in_memory=volume.in_memory,
                 sub_path=sub_path,
                 read_only=bool(mount.get("readOnly")) or volume.kind == "files",
             )
@@ -84,24 +97,50 @@ def container_mounts(
 def _volume(
     pod: Manifest, volume: Manifest, objects: Objects, surroundings: PodSurroundings, token: TokenIssuer
 ) -> Volume:
-    if "hostPath" in volume:
-        return Volume("hostPath", source=volume["hostPath"]["path"])
-    if "persistentVolumeClaim" in volume:
-        claim = volume["persistentVolumeClaim"]["claimName"]
-        if objects.peek(PERSISTENT_VOLUME_CLAIMS, pod["metadata"]["namespace"], claim) is None:
-            raise ContainerConfigError(f'persistentvolumeclaim "{claim}" not found')
-        return Volume("persistentVolumeClaim", source=claim)
-    if "ephemeral" in volume:
-        return Volume("emptyDir")
-    sources = volume["projected"].get("sources") or () if "projected" in volume else (volume,)
-    mode = next((v.get("defaultMode") for v in volume.values() if isinstance(v, dict)), None) or _DEFAULT_MODE
-    if "projected" not in volume and not {"configMap", "secret", "downwardAPI"} & volume.keys():
-        return Volume("emptyDir")
+    kind = next((key for key, value in volume.items() if key != "name" and value is not None), "emptyDir")
+    if kind == "hostPath":
+        return Volume(kind, source=volume[kind]["path"])
+    if kind in ("persistentVolumeClaim", "ephemeral"):
+        return Volume("persistentVolumeClaim", source=_claimed(pod, volume["name"], objects))
+    if kind == "emptyDir":
+        return Volume(kind, in_memory=(volume.get(kind) or {}).get("medium") == "Memory")
+    if kind not in ("configMap", "downwardAPI", "projected", "secret"):
+        raise ContainerConfigError(_unsupported(kind, volume[kind]))
+    sources = volume[kind].get("sources") or () if kind == "projected" else (volume,)
+    mode = volume[kind].get("defaultMode") or _DEFAULT_MODE
     files: dict[str, VolumeFile] = {}
     for source in sources:
         for file in _files(pod, source, objects, surroundings, token, mode):
             files[file.path] = file
     return Volume("files", tuple(files.values()))
+
+
+def _host_path_trouble(source: Manifest | None, check: HostPathCheck) -> str | None:
+    return None if source is None else check(source["path"], source.get("type") or "")
+
+
+def _claimed(pod: Manifest, volume: str, objects: Objects) -> str:
+    """Name of the volume behind the claim that one of the pod's volumes names."""
+    namespace = pod["metadata"]["namespace"]
+    (wanted,) = (claim for claim in claims_of(pod) if claim.volume == volume)
+    claim = objects.peek(PERSISTENT_VOLUME_CLAIMS, namespace, wanted.name)
+    if claim is None:
+        raise ContainerConfigError(f'persistentvolumeclaim "{wanted.name}" not found')
+    if wanted.is_ephemeral and not is_made_for(pod, claim):
+        raise ContainerConfigError(not_made_for(pod, claim))
+    if not is_bound(claim):
+        raise ContainerConfigError(f"error processing PVC {namespace}/{wanted.name}: PVC is not bound")
+    return str(claim["spec"]["volumeName"])
+
+
+def _unsupported(kind: str, source: Manifest) -> str:
+    if kind == "csi":
+        known = "not found in the list of registered CSI drivers"
+        return (
+            "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: "
+            f"driver name {source['driver']} {known}"
+        )
+    return f"mount failed: the local cluster cannot mount volumes of the kind {kind}"
 
 
 def _files(

@@ -12,6 +12,9 @@ KeyT = TypeVar("KeyT")
 _FIRST_RETRY_SECONDS = 0.05
 _LONGEST_RETRY_SECONDS = 60.0
 
+_SHORTEST_DELAY_SECONDS = 1e-6
+"""What is left of a delay by rounding may be too little to move virtual time at all."""
+
 
 class WorkQueue(Generic[KeyT]):
     """
@@ -28,6 +31,8 @@ class WorkQueue(Generic[KeyT]):
 
     def add(self, key: KeyT, delay: float = 0.0) -> None:
         """Handle the key `delay` seconds from now, or earlier if it already waits for an earlier time."""
+        if delay > 0:
+            delay = max(delay, _SHORTEST_DELAY_SECONDS)
         when = self._timers.time() + delay
         waiting = self._due.get(key)
         if waiting is not None:

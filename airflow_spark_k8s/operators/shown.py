@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_spark_k8s.core.spec import Manifests
+    from collections.abc import Callable
+
+    from airflow_spark_k8s.core.spec import Manifest, Manifests
 
 SHOWN_FIELDS = (
     "driver_manifest",
     "driver_containers",
     "executor_manifest",
     "executor_containers",
+    "plain_executor_manifest",
+    "plain_executor_containers",
     "other_manifests",
 )
 """Template fields of the operator that hold them, once the task has run."""
@@ -23,22 +27,15 @@ _CONTAINERS = ("initContainers", "containers")
 
 
 def shown_fields(manifests: Manifests) -> dict[str, str]:
-    """YAML for each of `SHOWN_FIELDS`; no value of the Secret."""
-    driver_spec, executor_spec = manifests.job["spec"]["template"]["spec"], manifests.executor["spec"]
-    template = {**manifests.job["spec"]["template"], "spec": _without(driver_spec, "driver_containers")}
-    job = {**manifests.job, "spec": {**manifests.job["spec"], "template": template}}
-    executor = {**manifests.executor, "spec": _without(executor_spec, "executor_containers")}
-    outline = _documents(replace(manifests, job=job, executor=executor))
-    containers = _documents(
-        replace(manifests, job=_containers(driver_spec), executor=_containers(executor_spec))
-    )
-    return {
-        "driver_manifest": outline[0],
-        "driver_containers": containers[0],
-        "executor_manifest": outline[1],
-        "executor_containers": containers[1],
-        "other_manifests": "---\n".join(outline[2:]),
-    }
+    """YAML for `SHOWN_FIELDS` but those of pods that it does not have; no value of the Secret."""
+    names = ["driver", "executor"] + (["plain_executor"] if manifests.plain_executor else [])
+    outline = _documents(_changed(manifests, _without_containers))
+    containers = _documents(_changed(manifests, _containers))
+    shown = {"other_manifests": "---\n".join(outline[len(names) :])}
+    for place, name in enumerate(names):
+        shown[f"{name}_manifest"] = outline[place]
+        shown[f"{name}_containers"] = containers[place]
+    return shown
 
 
 def shown_whole(manifests: Manifests) -> str:
@@ -52,9 +49,24 @@ def _documents(manifests: Manifests) -> list[str]:
     return _DOCUMENT_START.split(shown_whole(manifests))[1:]
 
 
-def _without(spec: dict[str, Any], field: str) -> dict[str, Any]:
-    return {key: f"(see {field})" if key in _CONTAINERS else value for key, value in spec.items()}
+def _changed(manifests: Manifests, change: Callable[[Manifest, str], Manifest]) -> Manifests:
+    plain = manifests.plain_executor
+    return replace(
+        manifests,
+        job=change(manifests.job, "driver"),
+        executor=change(manifests.executor, "executor"),
+        plain_executor=None if plain is None else change(plain, "plain_executor"),
+    )
 
 
-def _containers(spec: dict[str, Any]) -> dict[str, Any]:
+def _without_containers(manifest: Manifest, name: str) -> Manifest:
+    spec = manifest["spec"]
+    if "template" in spec:
+        return {**manifest, "spec": {**spec, "template": _without_containers(spec["template"], name)}}
+    rest = {key: f"(see {name}_containers)" if key in _CONTAINERS else value for key, value in spec.items()}
+    return {**manifest, "spec": rest}
+
+
+def _containers(manifest: Manifest, _name: str) -> Manifest:
+    spec = manifest["spec"].get("template", manifest)["spec"]
     return {key: spec[key] for key in _CONTAINERS if key in spec}

@@ -10,33 +10,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_spark_k8s.exceptions import (
     DriverTookOver,
+    Forbidden,
     Invalid,
     InvalidConfiguration,
     SparkKubernetesError,
     SparkVersionMismatch,
 )
-from airflow_spark_k8s.operators import secret_conf
-from airflow_spark_k8s.operators.arguments import check_count, check_flag, check_template, text, texts
+from airflow_spark_k8s.operators.arguments import check_count, check_flag, check_template
+from airflow_spark_k8s.operators.learning import NOTHING
+from airflow_spark_k8s.operators.recovery import RECOVERY_FIELDS, RecoveryOperator
+from airflow_spark_k8s.operators.shaping import SHAPING_FIELDS, check_constants
 from airflow_spark_k8s.operators.shown import SHOWN_FIELDS
 
 if TYPE_CHECKING:
-    import jinja2
     from airflow.sdk import Context
 
     from airflow_spark_k8s.core.outcome import Outcome
     from airflow_spark_k8s.core.spec import ApplicationReference
-    from airflow_spark_k8s.hooks.spark_kubernetes import ConnectionSettings, SparkKubernetesHook
+    from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
     from airflow_spark_k8s.kube.cluster import Cluster
-    from airflow_spark_k8s.operators.plan import Arguments, Plan
+    from airflow_spark_k8s.operators.learning import Recalled
+    from airflow_spark_k8s.operators.plan import Plan
     from airflow_spark_k8s.operators.submission import Submission
     from airflow_spark_k8s.operators.worker_loop import WorkerLoop
 
@@ -44,7 +46,7 @@ _BACKSTOP = timedelta(minutes=5)  # Airflow's own timeout runs no code of ours: 
 _KILL_SECONDS = 20.0
 
 
-class SparkKubernetesJobOperator(BaseOperator):
+class SparkKubernetesJobOperator(RecoveryOperator):
     """
     Runs a Spark application: its driver as a Kubernetes Job, its executors created by this task's trigger.
 
@@ -58,6 +60,15 @@ class SparkKubernetesJobOperator(BaseOperator):
     :param image: image of driver and executors; None: from `conf` or the connection.
     :param spark_version: such as "4.3.0"; None: from the connection or the image's tag.
     :param namespace: None: the connection's.
+    :param burst_factor: lets executors share memory overhead with their neighbours: a factor such as 1.2, or
+        `{"factor": 1.2, "fraction": 0.25}` for a quarter of them; 1: not at all; None: from `conf` or the
+        connection.
+    :param min_guaranteed_ratio: part of the overhead that stays an executor's own in any case; None: 0.1.
+    :param burst_offheap: whether off-heap memory is shared as well.
+    :param min_guaranteed_offheap_ratio: part of it that stays an executor's own; None: 0.5.
+    :param driver_priority_class: priority class of the driver's pod; None: the connection's.
+    :param executor_priority_class: the same for the executors' pods.
+    :param executor_qos_class: "Guaranteed" or "Burstable": fail before the start if they would be another.
     :param driver_template: replaces the driver Job's template (YAML text, or a `.yaml`, `.yml` or `.j2` file
         of the DAG bundle) or patches its result (a dict).
     :param executor_template: the same for the executors' pods.
@@ -65,6 +76,8 @@ class SparkKubernetesJobOperator(BaseOperator):
     :param retention_seconds: how long the driver stays in the cluster after the task; None: as configured.
     :param log_lines: how many of the driver's last lines are copied to the task log.
     :param deferrable: False: keep the worker's slot until the application has ended.
+
+    Arguments about executors that run out of memory, and about learning from that: see `RecoveryOperator`.
 
     The task's `execution_timeout` counts from the start of the task, deferred or not.
     """
@@ -83,6 +96,8 @@ class SparkKubernetesJobOperator(BaseOperator):
         "image",
         "spark_version",
         "namespace",
+        *SHAPING_FIELDS,
+        *RECOVERY_FIELDS,
         *SHOWN_FIELDS,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -92,7 +107,13 @@ class SparkKubernetesJobOperator(BaseOperator):
     ui_color = "#f6c59f"
     overwrite_rtif_after_execution = True  # the manifests are known only after execution
 
-    _secrets: Mapping[str, str]
+    driver_manifest: str | None  # these are shown, not set: see operators.shown
+    driver_containers: str | None
+    executor_manifest: str | None
+    executor_containers: str | None
+    plain_executor_manifest: str | None
+    plain_executor_containers: str | None
+    other_manifests: str | None
     _worker: WorkerLoop | None = None
     _submitting: tuple[SparkKubernetesHook, str, str] | None = (
         None  # hook, namespace, ti_id: what on_kill removes
@@ -114,6 +135,13 @@ class SparkKubernetesJobOperator(BaseOperator):
         image: str | None = None,
         spark_version: str | None = None,
         namespace: str | None = None,
+        burst_factor: float | str | Mapping[str, Any] | None = None,
+        min_guaranteed_ratio: float | str | None = None,
+        burst_offheap: bool | str | None = None,
+        min_guaranteed_offheap_ratio: float | str | None = None,
+        driver_priority_class: str | None = None,
+        executor_priority_class: str | None = None,
+        executor_qos_class: str | None = None,
         driver_template: str | Mapping[str, Any] | None = None,
         executor_template: str | Mapping[str, Any] | None = None,
         max_driver_restarts: int = 3,
@@ -122,13 +150,12 @@ class SparkKubernetesJobOperator(BaseOperator):
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(conf=conf, **kwargs)
         self.conn_id = conn_id
         self.application = application
         self.application_args = application_args
         self.main_class = main_class
         self.name = name
-        self.conf = conf
         self.py_files = py_files
         self.jars = jars
         self.files = files
@@ -136,6 +163,13 @@ class SparkKubernetesJobOperator(BaseOperator):
         self.image = image
         self.spark_version = spark_version
         self.namespace = namespace
+        self.burst_factor = burst_factor
+        self.min_guaranteed_ratio = min_guaranteed_ratio
+        self.burst_offheap = burst_offheap
+        self.min_guaranteed_offheap_ratio = min_guaranteed_offheap_ratio
+        self.driver_priority_class = driver_priority_class
+        self.executor_priority_class = executor_priority_class
+        self.executor_qos_class = executor_qos_class
         self.driver_template = check_template("driver_template", driver_template)
         self.executor_template = check_template("executor_template", executor_template)
         self.max_driver_restarts = check_count("max_driver_restarts", max_driver_restarts)
@@ -144,14 +178,8 @@ class SparkKubernetesJobOperator(BaseOperator):
         )
         self.log_lines = check_count("log_lines", log_lines)
         self.deferrable = check_flag("deferrable", deferrable)
-        self.driver_manifest: str | None = None  # these are shown, not set: see operators.shown
-        self.driver_containers: str | None = None
-        self.executor_manifest: str | None = None
-        self.executor_containers: str | None = None
-        self.other_manifests: str | None = None
-        self._secrets = {}
-        if isinstance(conf, Mapping):
-            self._hide_secrets(keep=secret_conf.is_template)  # Airflow stores the DAG's own fields, too
+        self._show({})
+        check_constants(self)
 
     def execute(self, context: Context) -> Any:
         """
@@ -160,8 +188,7 @@ class SparkKubernetesJobOperator(BaseOperator):
         :raises AirflowFailException: for a configuration that cannot work; a retry would not help.
         """
         try:
-            hook, plan = self._plan(context)
-            submission = self._submit(hook, plan, context)
+            hook, submission = self._start(context)
         except (InvalidConfiguration, Invalid) as error:
             raise AirflowFailException(str(error)) from error
         if submission.outcome is not None:
@@ -169,17 +196,24 @@ class SparkKubernetesJobOperator(BaseOperator):
         return self._defer(submission.reference, context)
 
     def execute_complete(
-        self, context: Context, event: Mapping[str, Any], manifests: Mapping[str, str] | None = None
+        self,
+        context: Context,
+        event: Mapping[str, Any],
+        manifests: Mapping[str, str] | None = None,
+        known: Mapping[str, Any] | None = None,
     ) -> Any:
         """
         The application's summary; raises what its verdict asks for.
 
         :param manifests: what "Rendered Template" goes on showing; None: not known.
+        :param known: what the application was started with; None: not known.
         """
+        from airflow_spark_k8s.core.advice import learnt_of
         from airflow_spark_k8s.core.outcome import Outcome
         from airflow_spark_k8s.core.spec import ApplicationReference
 
         self._show(manifests or {})
+        self._known = learnt_of(known)
         hook = self._hook()
         reference = ApplicationReference(**event["reference"])
         if "outcome" in event:
@@ -197,71 +231,37 @@ class SparkKubernetesJobOperator(BaseOperator):
         if self._submitting is not None:
             self._remove(*self._submitting)
 
-    def _do_render_template_fields(
-        self,
-        parent: Any,
-        template_fields: Any,
-        context: Context,
-        jinja_env: jinja2.Environment,
-        seen_oids: set[int],
-    ) -> None:
-        # Airflow stores the rendered fields right after this, for mapped tasks too.
-        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-        if parent is self and isinstance(self.conf, Mapping):
-            try:
-                self._hide_secrets()
-            except InvalidConfiguration as error:
-                raise AirflowFailException(str(error)) from error
+    def _start(self, context: Context) -> tuple[SparkKubernetesHook, Submission]:
+        hook, plan = self._plan(context, self._recalled(context))
+        try:
+            return hook, self._submit(hook, plan, context)
+        except (InvalidConfiguration, Invalid, Forbidden) as error:
+            if not plan.lesson.conf:
+                raise
+            # By a LimitRange, perhaps: what is to help must not keep the application from starting.
+            self.log.warning("With what was learnt, the cluster refuses the application: %s", error)
+        hook, plan = self._plan(context, NOTHING)
+        return hook, self._submit(hook, plan, context)
 
-    def _hide_secrets(self, keep: Callable[[str], bool] = lambda value: False) -> None:
-        conf = self._full_conf()
-        secrets = secret_conf.secrets_of(conf)
-        self._secrets = {name: value for name, value in secrets.items() if not keep(value)}
-        secret_conf.mask_in_logs(self._secrets)
-        self.conf = secret_conf.hidden(conf, self._secrets)
-
-    def _full_conf(self) -> dict[str, str]:
-        return secret_conf.revealed(secret_conf.plain_conf(self.conf), self._secrets)
-
-    def _plan(self, context: Context) -> tuple[SparkKubernetesHook, Plan]:
+    def _plan(self, context: Context, recalled: Recalled) -> tuple[SparkKubernetesHook, Plan]:
         from airflow_spark_k8s.operators.configuration import max_field_length
-        from airflow_spark_k8s.operators.plan import make_plan
+        from airflow_spark_k8s.operators.plan import arguments_of, make_plan
         from airflow_spark_k8s.operators.shown import shown_fields, shown_whole
 
         hook = self._hook()
         settings = self._settings(hook)
-        plan = make_plan(self._arguments(context), settings, dict(context))
-        self._show(shown_fields(plan.manifests))
-        if any(len(getattr(self, name)) > max_field_length() for name in SHOWN_FIELDS):
+        ti = context["ti"]
+        arguments = arguments_of(self, self._full_conf(), default_name=f"{ti.dag_id}.{ti.task_id}")
+        plan = make_plan(arguments, settings, dict(context), recalled)
+        if plan.lesson.text is not None:
+            self.log.info("%s", plan.lesson.text)
+        shown = shown_fields(plan.manifests)
+        self._show(shown)
+        if any(len(text) > max_field_length() for text in shown.values()):
             self.log.info("::group::Manifests")
             self.log.info("%s", shown_whole(plan.manifests))
             self.log.info("::endgroup::")
         return hook, plan
-
-    def _arguments(self, context: Context) -> Arguments:
-        from airflow_spark_k8s.operators.plan import Arguments
-
-        ti = context["ti"]
-        timeout = self.execution_timeout
-        return Arguments(
-            application=text("application", self.application) or "",
-            application_args=texts("application_args", self.application_args, separator=None),
-            main_class=text("main_class", self.main_class),
-            name=text("name", self.name),
-            default_name=f"{ti.dag_id}.{ti.task_id}",
-            conf=self._full_conf(),
-            py_files=texts("py_files", self.py_files),
-            jars=texts("jars", self.jars),
-            files=texts("files", self.files),
-            packages=texts("packages", self.packages),
-            image=text("image", self.image),
-            spark_version=text("spark_version", self.spark_version),
-            namespace=text("namespace", self.namespace),
-            driver_template=self.driver_template,
-            executor_template=self.executor_template,
-            max_driver_restarts=self.max_driver_restarts,
-            execution_timeout_seconds=None if timeout is None else timeout.total_seconds(),
-        )
 
     def _submit(self, hook: SparkKubernetesHook, plan: Plan, context: Context) -> Submission:
         from airflow_spark_k8s.operators.submission import submit_application
@@ -270,7 +270,7 @@ class SparkKubernetesJobOperator(BaseOperator):
         self._worker = WorkerLoop()
         self._submitting = (hook, plan.application.namespace, plan.identity.ti_id)
         try:
-            return self._worker.run(
+            submission = self._worker.run(
                 lambda: submit_application(
                     hook,
                     plan,
@@ -281,6 +281,8 @@ class SparkKubernetesJobOperator(BaseOperator):
             )
         except CancelledError as error:
             raise AirflowException(f"stopped while submitting {plan.identity.application}") from error
+        self._known = replace(plan.lesson.known, limit_mib=submission.node_limit_mib)
+        return submission
 
     def _defer(self, reference: ApplicationReference, context: Context) -> NoReturn:
         from airflow_spark_k8s.controller.clock import SystemClock
@@ -299,7 +301,10 @@ class SparkKubernetesJobOperator(BaseOperator):
                 hold_seconds=minimum_trigger_seconds(),
             ),
             method_name="execute_complete",
-            kwargs={"manifests": {name: getattr(self, name) for name in SHOWN_FIELDS}},
+            kwargs={
+                "manifests": {name: getattr(self, name) for name in SHOWN_FIELDS},
+                "known": None if self._known is None else self._known.as_dict(),
+            },
             timeout=timeout,
         )
 
@@ -325,6 +330,7 @@ class SparkKubernetesJobOperator(BaseOperator):
         self._with_cluster(hook, concluded)
         for line in summary_lines(outcome):
             self.log.info("%s", line)
+        self._learn(context, outcome)
         summary = outcome.as_dict()
         error = outcome.error()
         if error is None:
@@ -347,17 +353,6 @@ class SparkKubernetesJobOperator(BaseOperator):
         from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
 
         return SparkKubernetesHook(self.conn_id)
-
-    def _settings(self, hook: SparkKubernetesHook) -> ConnectionSettings:
-        settings = hook.settings
-        secret_conf.mask_in_logs(secret_conf.secrets_of(settings.conf))
-        if isinstance(self.conf, Mapping):  # the connection may have a stricter rule for what is secret
-            conf = self._full_conf()
-            more = secret_conf.secrets_of(conf, settings.conf)
-            secret_conf.mask_in_logs(more)
-            self._secrets = {**self._secrets, **more}
-            self.conf = secret_conf.hidden(conf, self._secrets)
-        return settings
 
     def _deadline(self, context: Context) -> float | None:
         """Seconds since the epoch at which the task's time is up; None: never."""

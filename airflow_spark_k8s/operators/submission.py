@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_spark_k8s.core.job_state import job_state
@@ -26,6 +26,7 @@ class Submission:
 
     reference: ApplicationReference
     outcome: Outcome | None  # None: somebody has to watch it
+    node_limit_mib: int | None = None  # what the largest node leaves room for; None: not known
 
 
 async def submit_application(
@@ -43,21 +44,45 @@ async def submit_application(
     :param to_the_end: watch it here until it has ended; else only one that has ended by now gets an outcome.
     :raises ClusterError: if the API server cannot be reached or refuses.
     """
+    from airflow_spark_k8s.kube.node_sizes import size_warnings
     from airflow_spark_k8s.kube.preflight import preflight
+    from airflow_spark_k8s.kube.recovery_preflight import node_limit, recovery_warnings
+    from airflow_spark_k8s.templates.quality import heap_warnings, quality_lines, rendered_pods
 
+    for line in quality_lines(plan.application, plan.manifests):
+        log.info("%s", line)
+    warnings = [*heap_warnings(plan.application, plan.manifests)]
     cluster = await hook.cluster()
     try:
-        for warning in await preflight(cluster, plan.manifests):
+        warnings += await preflight(cluster, plan.manifests, plan.priority_fields)
+        node_limit_mib = await node_limit(cluster, plan.application, plan.manifests)
+        plan = _limited(plan, node_limit_mib)
+        warnings += await recovery_warnings(cluster, plan.application, plan.manifests, plan.priority_fields)
+        warnings += await size_warnings(cluster, rendered_pods(plan.application, plan.manifests))
+        for warning in warnings:
             log.warning("%s", warning)
         try:
-            return await _submit(cluster, plan, log, deadline_epoch_seconds, to_the_end)
+            submission = await _submit(cluster, plan, log, deadline_epoch_seconds, to_the_end)
         except Exception:
             # Half submitted, or not watched any more: nobody would ever look after it.
             with suppress(ClusterError):
                 await remove_applications(cluster, plan.application.namespace, plan.identity.ti_id)
             raise
+        return replace(submission, node_limit_mib=node_limit_mib)
     finally:
         await cluster.close()
+
+
+def _limited(plan: Plan, node_limit_mib: int | None) -> Plan:
+    """The plan with executors that grow to what the largest node of today leaves room for."""
+    from airflow_spark_k8s.core.recovery_settings import limited_to_node
+    from airflow_spark_k8s.templates.objects import with_settings
+
+    settings = plan.application.recovery
+    if settings is None or node_limit_mib is None:
+        return plan
+    application = replace(plan.application, recovery=limited_to_node(settings, node_limit_mib))
+    return replace(plan, application=application, manifests=with_settings(plan.manifests, application))
 
 
 async def _submit(

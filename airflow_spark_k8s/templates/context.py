@@ -29,16 +29,23 @@ Every name of Airflow's task context (`ds`, `run_id`, `params`, `ti`, `var`, …
 
     image, image_pull_policy (None), image_pull_secrets (objects with `name`)
     service_account                None: the namespace's default
-    cores, heap_mib, memory        memory is the whole sum, as a quantity
+    cores, heap_mib, memory        memory is the whole sum, the limit, as a quantity
+    shared_mib, shared_class       memory limit minus request, 0 without bursting; its size class: "none",
+                                   "small" (below 1 GiB), "medium" or "large" (from 4 GiB)
     requests, limits               of the container: cpu and memory, as quantities
     labels, annotations            of the pod: the application's, Spark's, and those of the conf
-    node_selector, scheduler_name (None), termination_grace_period_seconds
+    node_selector, scheduler_name (None), priority_class (None), termination_grace_period_seconds
     env                            all variables of the container, secret ones as references
     required_env, optional_env     its two parts: what is put back after rendering, and the rest
-    local_dirs                     scratch directories: for each its `path` and the name of its `volume`
+    local_dirs                     scratch directories: for each its `path`, the name of its `volume` and
+                                   what its `empty_dir` is like; none if `volumes` has some for scratch data
+    volumes, volume_mounts         all others: those of the conf, and those of ours
 
-Only `spark.driver` has `volumes` and `volume_mounts`, for properties, authentication secret and user's file.
-Only `spark.executor` has `decommission_script` and `block_manager_port`; None unless the conf asks for them.
+Only `spark.driver` has ones of ours: `required_volumes` and `required_volume_mounts`, for properties,
+authentication secret and user's file, are put back after rendering.
+Only `spark.executor` has `decommission_script` and `block_manager_port`; None unless the conf asks for them;
+and `burst`: whether any executor of the application bursts. If only some do, the template is rendered twice,
+and makes the pods of those that do not with `requests`, `shared_mib`, `shared_class` and `labels` of theirs.
 
 Where Kubernetes would expand `$(NAME)` in a text of the user's, it is escaped already; the filter `literal`
 does the same to a text of yours. The filter `tojson` writes any value so that YAML reads it back unchanged.
@@ -94,10 +101,11 @@ class TemplateContext:
     executor: Role
 
 
-def template_context(application: Application, identity: Identity) -> TemplateContext:
+def template_context(application: Application, identity: Identity, *, plain: bool = False) -> TemplateContext:
     """
     The variable `spark` of both templates; it holds no secret value.
 
+    :param plain: for executors that do not burst, where only some do.
     :raises InvalidConfiguration: if the conf sets an environment variable that must be ours.
     """
     return TemplateContext(
@@ -122,7 +130,7 @@ def template_context(application: Application, identity: Identity) -> TemplateCo
         ttl_seconds=TTL_SECONDS,
         user_id=SPARK_USER_ID,
         driver=driver_role(application, identity),
-        executor=executor_role(application, identity),
+        executor=executor_role(application, identity, plain=plain),
     )
 
 

@@ -7,17 +7,21 @@ from typing import Any
 
 import yaml
 
-from airflow_spark_k8s.core.settings import EXECUTOR_KEY
+from airflow_spark_k8s.core.settings import EXECUTOR_KEY, PLAIN_EXECUTOR_KEY
 from airflow_spark_k8s.core.spec import Manifest, Manifests
 
 MASK = "***"
 
+_PODS = {EXECUTOR_KEY: "the Pod above", PLAIN_EXECUTOR_KEY: "the Pod above that does not burst"}
+
 
 def displayed(manifests: Manifests) -> str:
     """All objects of an application as YAML documents: the Secret with keys only, files with their size."""
+    plain = () if manifests.plain_executor is None else (manifests.plain_executor,)
     documents = [
         manifests.job,
         manifests.executor,
+        *plain,
         _masked(manifests.secret),
         *(_shortened(config_map) for config_map in manifests.config_maps),
     ]
@@ -47,8 +51,9 @@ def _masked(secret: Manifest) -> Manifest:
 
 def _shortened(config_map: Manifest) -> Manifest:
     shown = dict(config_map)
-    if EXECUTOR_KEY in config_map.get("data", {}):
-        shown["data"] = {**config_map["data"], EXECUTOR_KEY: "(the Pod above, as JSON)"}
+    pods = {key: f"({where}, as JSON)" for key, where in _PODS.items() if key in config_map.get("data", {})}
+    if pods:
+        shown["data"] = {**config_map["data"], **pods}
     if "binaryData" in config_map:
         shown["binaryData"] = {
             name: f"({len(b64decode(content))} bytes)" for name, content in config_map["binaryData"].items()

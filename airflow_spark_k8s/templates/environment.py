@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_spark_k8s.core.executor_pod import JAVA_OPTION_PREFIX
+from airflow_spark_k8s.core.properties_env import variables_prefix
 from airflow_spark_k8s.core.spec import Application, PodShape
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 from airflow_spark_k8s.templates import paths
@@ -71,7 +72,7 @@ def driver_variables(
     :raises InvalidConfiguration: if the conf sets a variable of `driver_required`.
     """
     shape = application.driver
-    _refuse_reserved(shape, _DRIVER_RESERVED, "spark.kubernetes.driverEnv.")
+    _refuse_reserved(shape, _DRIVER_RESERVED, "driver")
     given = _of_conf(shape, secret_name)
     options = given.pop(SUBMIT_OPTS, _plain(SUBMIT_OPTS, ""))
     if "value" in options:
@@ -111,7 +112,7 @@ def executor_variables(
     :raises InvalidConfiguration: if the conf sets a variable that only Spark or the trigger can know.
     """
     shape = application.executor
-    _refuse_reserved(shape, _EXECUTOR_RESERVED, "spark.executorEnv.")
+    _refuse_reserved(shape, _EXECUTOR_RESERVED, "executor")
     derived = {
         # the driver's user name goes to its executors, as with a driver that makes its own
         "SPARK_USER": application.driver.env.get("SPARK_USER"),
@@ -130,9 +131,11 @@ def executor_variables(
 
 def _of_conf(shape: PodShape, secret_name: str) -> dict[str, EnvVar]:
     plain: dict[str, EnvVar] = {name: _plain(name, literal(value)) for name, value in shape.env.items()}
-    return plain | {
-        secret.name: _of_secret(secret.name, secret_name, secret.key) for secret in shape.secret_env
-    }
+    references = [
+        *((secret.name, secret_name, secret.key) for secret in shape.secret_env),
+        *((reference.name, reference.secret, reference.key) for reference in shape.secret_key_refs),
+    ]
+    return plain | {name: _of_secret(name, secret, key) for name, secret, key in references}
 
 
 def _java_options(options: tuple[str, ...]) -> list[EnvVar]:
@@ -152,12 +155,17 @@ def _is_java_option(name: str) -> bool:
     return name.startswith(JAVA_OPTION_PREFIX)
 
 
-def _refuse_reserved(shape: PodShape, reserved: frozenset[str], prefix: str) -> None:
-    for name in [*shape.env, *(secret.name for secret in shape.secret_env)]:
-        if name in reserved:
-            raise InvalidConfiguration(
-                prefix + name, "***", "this variable tells Spark who it is; choose another name"
-            )
+def _refuse_reserved(shape: PodShape, reserved: frozenset[str], role: str) -> None:
+    given = {
+        variables_prefix(role): [*shape.env, *(secret.name for secret in shape.secret_env)],
+        f"spark.kubernetes.{role}.secretKeyRef.": [reference.name for reference in shape.secret_key_refs],
+    }
+    for prefix, names in given.items():
+        for name in names:
+            if name in reserved:
+                raise InvalidConfiguration(
+                    prefix + name, "***", "this variable tells Spark who it is; choose another name"
+                )
 
 
 def _plain(name: str, value: str) -> EnvVar:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 
 from airflow_spark_k8s.core.labels import annotations_of, labels_of
-from airflow_spark_k8s.core.settings import EXECUTOR_KEY, SETTINGS_KEY, ControllerSettings, config_map_name
-from airflow_spark_k8s.core.spec import Application, Identity, Manifest, SecretEnv
+from airflow_spark_k8s.core.settings import (
+    EXECUTOR_KEY,
+    PLAIN_EXECUTOR_KEY,
+    SETTINGS_KEY,
+    ControllerSettings,
+    config_map_name,
+)
+from airflow_spark_k8s.core.spec import Application, Identity, Manifest, Manifests, SecretEnv
 from airflow_spark_k8s.templates import environment, paths
 from airflow_spark_k8s.templates.properties_file import properties_file
 
@@ -41,12 +48,19 @@ def secret_env_values(application: Application) -> dict[str, bytes]:
     return values | {secret.key: _driver_value(secret).encode() for secret in application.driver.secret_env}
 
 
-def config_maps(application: Application, identity: Identity, executor: Manifest) -> tuple[Manifest, ...]:
+def config_maps(
+    application: Application,
+    identity: Identity,
+    executor: Manifest,
+    plain_executor: Manifest | None = None,
+) -> tuple[Manifest, ...]:
     """The ConfigMap that the trigger reads, and the one with the user's own file if there is one."""
     data = {
         SETTINGS_KEY: ControllerSettings.from_application(application).to_json(),
         EXECUTOR_KEY: json.dumps(executor, sort_keys=True),
     }
+    if plain_executor is not None:
+        data[PLAIN_EXECUTOR_KEY] = json.dumps(plain_executor, sort_keys=True)
     app = {
         **_config_map(config_map_name(identity.application), application, identity),
         "data": data,
@@ -58,6 +72,14 @@ def config_maps(application: Application, identity: Identity, executor: Manifest
         "binaryData": {application.user_file.name: _text(application.user_file.content)},
     }
     return (app, files)
+
+
+def with_settings(manifests: Manifests, application: Application) -> Manifests:
+    """`manifests` with the settings of `application`, which may have changed since they were rendered."""
+    app, *others = manifests.config_maps
+    settings = ControllerSettings.from_application(application).to_json()
+    app = {**app, "data": {**app["data"], SETTINGS_KEY: settings}}
+    return replace(manifests, config_maps=(app, *others))
 
 
 def _config_map(name: str, application: Application, identity: Identity) -> Manifest:

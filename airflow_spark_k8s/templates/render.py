@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -11,10 +12,11 @@ from airflow_spark_k8s.core.labels import ANNOTATION_SPEC_HASH
 from airflow_spark_k8s.core.spec import Application, Identity, Manifest, Manifests
 from airflow_spark_k8s.exceptions import InvalidTemplate
 from airflow_spark_k8s.templates import objects
-from airflow_spark_k8s.templates.context import template_context, variables
+from airflow_spark_k8s.templates.context import TemplateContext, template_context, variables
 from airflow_spark_k8s.templates.engine import Engine
 from airflow_spark_k8s.templates.fingerprint import any_try, spec_hash
 from airflow_spark_k8s.templates.patch import overlay
+from airflow_spark_k8s.templates.quality import check_quality
 from airflow_spark_k8s.templates.required import complete_executor, complete_job
 from airflow_spark_k8s.templates.validate import validate_job, validate_pod
 
@@ -44,29 +46,28 @@ def render(
     :param executor_template: the same for the executors' pod.
     :param filters: Jinja filters besides Jinja's own, such as Airflow's.
     :raises InvalidTemplate: if a template does not render, or makes no valid Job or pod; names the field.
-    :raises InvalidConfiguration: if the conf sets an environment variable that must be ours.
+    :raises InvalidConfiguration: if the conf sets an environment variable that must be ours, or an executor
+        pod comes out in another quality of service class than `executor_qos_class` asks for.
     """
-    templates = (driver_template, executor_template)
-    engine = Engine(filters)
-    job, executor = _pods(engine, application, identity, context, templates)
+    work = _Work(Engine(filters), application, context, driver_template, executor_template)
+    pods = _pods(work, identity)
+    check_quality(application, pods.executor, pods.plain_executor)
     # Once more under a name that is the same for every try: a new try recognizes an old one's driver by it.
     neutral = any_try(identity)
-    neutral_job, neutral_executor = _pods(engine, application, neutral, context, templates)
+    neutral_pods = _pods(work, neutral)
     fingerprint = spec_hash(
-        {
-            "job": neutral_job,
-            "config_maps": list(objects.config_maps(application, neutral, neutral_executor)),
-        },
+        {"job": neutral_pods.job, "config_maps": list(_config_maps(application, neutral, neutral_pods))},
         application,
         identity,
     )
-    job["metadata"]["annotations"][ANNOTATION_SPEC_HASH] = fingerprint
+    pods.job["metadata"]["annotations"][ANNOTATION_SPEC_HASH] = fingerprint
     return Manifests(
-        job=job,
-        config_maps=objects.config_maps(application, identity, executor),
-        executor=executor,
+        job=pods.job,
+        config_maps=_config_maps(application, identity, pods),
+        executor=pods.executor,
         spec_hash=fingerprint,
         secret=objects.secret(application, identity, auth_secret),
+        plain_executor=pods.plain_executor,
     )
 
 
@@ -75,24 +76,48 @@ def packaged_template(name: str) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _pods(
-    engine: Engine,
-    application: Application,
-    identity: Identity,
-    context: Mapping[str, Any],
-    templates: tuple[Template | None, Template | None],
-) -> tuple[Manifest, Manifest]:
-    spark = template_context(application, identity)
-    names = variables(spark, context)
-    job = _rendered(engine, templates[0], names, "driver")
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What to render, but for the names."""
+
+    engine: Engine
+    application: Application
+    context: Mapping[str, Any]
+    driver_template: Template | None
+    executor_template: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pods:
+    """What templates make."""
+
+    job: Manifest
+    executor: Manifest
+    plain_executor: Manifest | None
+
+
+def _pods(work: _Work, identity: Identity) -> _Pods:
+    spark = template_context(work.application, identity)
+    job = _rendered(work.engine, work.driver_template, variables(spark, work.context), "driver")
     validate_job(job)
     job = complete_job(job, spark)
     validate_job(job)
-    executor = _rendered(engine, templates[1], names, "executor")
+    plain = None
+    if work.application.plain_executor is not None:
+        plain = _executor(work, template_context(work.application, identity, plain=True))
+    return _Pods(job, _executor(work, spark), plain)
+
+
+def _executor(work: _Work, spark: TemplateContext) -> Manifest:
+    executor = _rendered(work.engine, work.executor_template, variables(spark, work.context), "executor")
     validate_pod(executor)
     executor = complete_executor(executor, spark)
     validate_pod(executor)
-    return job, executor
+    return executor
+
+
+def _config_maps(application: Application, identity: Identity, pods: _Pods) -> tuple[Manifest, ...]:
+    return objects.config_maps(application, identity, pods.executor, pods.plain_executor)
 
 
 def _rendered(engine: Engine, template: Template | None, names: Mapping[str, Any], role: str) -> Manifest:

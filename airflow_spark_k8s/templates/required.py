@@ -7,7 +7,8 @@ template may only shorten.
 
 Of the driver pod: our labels and annotations, restartPolicy, the service account's token; in the container
 `spark-kubernetes-driver` the variables of `spark.driver.required_env`, `-Dspark.executor.instances=0` at the
-end of SPARK_SUBMIT_OPTS, the volumes and mounts of `spark.driver`, and a readiness probe if there is none.
+end of SPARK_SUBMIT_OPTS, `spark.driver.required_volumes` and their mounts, and a readiness probe if there is
+none.
 
 Of the executor pod: namespace, our labels and annotations, restartPolicy, and no name; in the container
 `spark-kubernetes-executor` the variables of `spark.executor.required_env`.
@@ -119,7 +120,7 @@ def _driver_spec(spec: Mapping[str, Any], spark: TemplateContext) -> dict[str, A
     probe = {"tcpSocket": {"port": DRIVER_PORT}, "periodSeconds": 2}
     required = {
         "env": _env(spark.driver.required_env, container),
-        "volumeMounts": list(spark.driver.volume_mounts),
+        "volumeMounts": list(spark.driver.required_volume_mounts),
         "readinessProbe": container.get("readinessProbe", probe),
     }
     container = overlay({**container, "env": []}, required)
@@ -129,7 +130,7 @@ def _driver_spec(spec: Mapping[str, Any], spark: TemplateContext) -> dict[str, A
         {
             "restartPolicy": "Never",
             "automountServiceAccountToken": True,
-            "volumes": list(spark.driver.volumes),
+            "volumes": list(spark.driver.required_volumes),
         },
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_spark_k8s.core.burst import shared_class
 from airflow_spark_k8s.core.labels import (
     ROLE_DRIVER,
     ROLE_EXECUTOR,
@@ -16,24 +17,16 @@ from airflow_spark_k8s.core.labels import (
     SPARK_VERSION,
     annotations_of,
     labels_of,
+    memory_labels,
 )
 from airflow_spark_k8s.core.spec import Application, Identity, PodShape
-from airflow_spark_k8s.templates import environment, paths
+from airflow_spark_k8s.templates import environment, paths, volumes
 from airflow_spark_k8s.templates.environment import EnvVar
+from airflow_spark_k8s.templates.volumes import LocalDir
 
-DEFAULT_LOCAL_DIR = "/var/data/spark-local-dir"
 DECOMMISSION_SCRIPT = "/opt/decom.sh"
 
 _MAX_LABEL_LENGTH = 63
-_READABLE_BY_ALL = 0o444
-
-
-@dataclass(frozen=True, slots=True)
-class LocalDir:
-    """One scratch directory and the name of the volume behind it."""
-
-    volume: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +40,26 @@ class Role:
     cores: int
     heap_mib: int
     memory: str
+    shared_mib: int
+    shared_class: str
     requests: Mapping[str, str]
     limits: Mapping[str, str]
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     node_selector: Mapping[str, str]
     scheduler_name: str | None
+    priority_class: str | None
     termination_grace_period_seconds: int
     required_env: tuple[EnvVar, ...]
     optional_env: tuple[EnvVar, ...]
     local_dirs: tuple[LocalDir, ...]
-    volumes: tuple[Mapping[str, Any], ...] = ()
-    volume_mounts: tuple[Mapping[str, Any], ...] = ()
+    volumes: tuple[Mapping[str, Any], ...]
+    volume_mounts: tuple[Mapping[str, Any], ...]
+    required_volumes: tuple[Mapping[str, Any], ...] = ()
+    required_volume_mounts: tuple[Mapping[str, Any], ...] = ()
     decommission_script: str | None = None
     block_manager_port: int | None = None
+    burst: bool = False
 
     @property
     def env(self) -> tuple[EnvVar, ...]:
@@ -74,38 +73,53 @@ def driver_role(application: Application, identity: Identity) -> Role:
 
     :raises InvalidConfiguration: if the conf sets an environment variable that must be ours.
     """
-    local_dirs = _local_dirs(application, application.driver)
-    secret_name = paths.secret_name(identity)
+    shape = application.driver
+    local_dirs = volumes.local_dirs(application, shape)
+    scratch = volumes.scratch_paths(shape, local_dirs)
+    own_volumes = volumes.driver_volumes(application, identity)
+    own_mounts = volumes.driver_mounts(application)
     return Role(
-        **_shape(application.driver),
-        labels=_labels(application, identity, application.driver, ROLE_DRIVER),
-        annotations={**application.driver.annotations, **annotations_of(identity)},
+        **_shape(shape),
+        labels=_labels(application, identity, shape, ROLE_DRIVER),
+        annotations={**shape.annotations, **annotations_of(identity)},
         required_env=environment.driver_required(),
-        optional_env=environment.driver_variables(application, secret_name, _paths(local_dirs)),
+        optional_env=environment.driver_variables(application, paths.secret_name(identity), scratch),
         local_dirs=local_dirs,
-        volumes=_driver_volumes(application, identity),
-        volume_mounts=_driver_mounts(application),
+        volumes=(*own_volumes, *volumes.volumes_of_conf(shape, identity)),
+        volume_mounts=(*own_mounts, *shape.volume_mounts),
+        required_volumes=own_volumes,
+        required_volume_mounts=own_mounts,
     )
 
 
-def executor_role(application: Application, identity: Identity) -> Role:
+def executor_role(application: Application, identity: Identity, *, plain: bool = False) -> Role:
     """
     What templates see as `spark.executor`.
 
+    :param plain: for executors that do not burst, where only some do.
     :raises InvalidConfiguration: if the conf sets an environment variable that must be ours.
     """
-    local_dirs = _local_dirs(application, application.executor)
+    if plain and application.plain_executor is not None:
+        application = replace(application, executor=application.plain_executor)
+    shape = application.executor
+    local_dirs = volumes.local_dirs(application, shape)
+    scratch = volumes.scratch_paths(shape, local_dirs)
     secret_name = paths.secret_name(identity)
-    labels = _labels(application, identity, application.executor, ROLE_EXECUTOR)
+    labels = _labels(application, identity, shape, ROLE_EXECUTOR)
+    if application.burst is not None:
+        labels |= memory_labels(shape.shared_mib, bursts=not plain)
     return Role(
-        **_shape(application.executor),
+        **_shape(shape),
         labels={**labels, SPARK_RESOURCE_PROFILE_ID: "0"},
-        annotations={**application.executor.annotations, **annotations_of(identity)},
+        annotations={**shape.annotations, **annotations_of(identity)},
         required_env=environment.executor_required(application, secret_name),
-        optional_env=environment.executor_variables(application, secret_name, _paths(local_dirs)),
+        optional_env=environment.executor_variables(application, secret_name, scratch),
         local_dirs=local_dirs,
+        volumes=volumes.volumes_of_conf(shape, identity),
+        volume_mounts=shape.volume_mounts,
         decommission_script=_decommission_script(application),
         block_manager_port=_block_manager_port(application),
+        burst=application.burst is not None,
     )
 
 
@@ -120,10 +134,13 @@ def _shape(shape: PodShape) -> dict[str, Any]:
         "cores": shape.cores,
         "heap_mib": shape.memory.heap_mib,
         "memory": memory,
-        "requests": {"cpu": shape.cpu_request_quantity, "memory": memory},
-        "limits": {**cpu_limit, "memory": memory},
+        "shared_mib": shape.shared_mib,
+        "shared_class": shared_class(shape.shared_mib),
+        "requests": {"cpu": shape.cpu_request_quantity, "memory": f"{shape.request_mib}Mi"},
+        "limits": {**cpu_limit, "memory": memory, **shape.device_limits},
         "node_selector": shape.node_selector,
         "scheduler_name": shape.scheduler_name,
+        "priority_class": shape.priority_class,
         "termination_grace_period_seconds": shape.termination_grace_period_seconds,
     }
 
@@ -142,19 +159,6 @@ def _label_value(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_MAX_LABEL_LENGTH].rstrip("-")
 
 
-def _local_dirs(application: Application, shape: PodShape) -> tuple[LocalDir, ...]:
-    given = shape.env.get(environment.LOCAL_DIRS) or application.properties.get("spark.local.dir") or ""
-    chosen = [path.strip() for path in given.split(",") if path.strip()] or [DEFAULT_LOCAL_DIR]
-    return tuple(
-        LocalDir(f"spark-local-dir-{number}", path)
-        for number, path in enumerate(dict.fromkeys(chosen), start=1)
-    )
-
-
-def _paths(local_dirs: tuple[LocalDir, ...]) -> list[str]:
-    return [directory.path for directory in local_dirs]
-
-
 def _decommission_script(application: Application) -> str | None:
     if application.properties.get("spark.decommission.enabled", "").strip().lower() != "true":
         return None
@@ -165,33 +169,3 @@ def _block_manager_port(application: Application) -> int | None:
     port = application.properties.get("spark.blockManager.port", "").strip()
     # 0 is any free port, which nobody can announce
     return int(port) or None if port.isdecimal() else None
-
-
-def _driver_volumes(application: Application, identity: Identity) -> tuple[Mapping[str, Any], ...]:
-    secret_name = paths.secret_name(identity)
-    volumes = [_secret_volume("airflow-spark-k8s-conf", secret_name, paths.PROPERTIES_KEY)]
-    if application.authenticate:
-        volumes.append(_secret_volume("airflow-spark-k8s-secret", secret_name, paths.AUTH_SECRET_KEY))
-    if application.user_file is not None:
-        config_map = {"name": paths.files_name(identity), "defaultMode": _READABLE_BY_ALL}
-        volumes.append({"name": "airflow-spark-k8s-app", "configMap": config_map})
-    return tuple(volumes)
-
-
-def _secret_volume(volume: str, secret_name: str, key: str) -> dict[str, Any]:
-    # readable by any user of the container: the image's is unknown, and nobody else is in there
-    secret = {
-        "secretName": secret_name,
-        "defaultMode": _READABLE_BY_ALL,
-        "items": [{"key": key, "path": key}],
-    }
-    return {"name": volume, "secret": secret}
-
-
-def _driver_mounts(application: Application) -> tuple[Mapping[str, Any], ...]:
-    mounts = {"airflow-spark-k8s-conf": paths.CONF_DIR}
-    if application.authenticate:
-        mounts["airflow-spark-k8s-secret"] = paths.SECRET_DIR
-    if application.user_file is not None:
-        mounts["airflow-spark-k8s-app"] = paths.APP_DIR
-    return tuple({"name": volume, "mountPath": path, "readOnly": True} for volume, path in mounts.items())

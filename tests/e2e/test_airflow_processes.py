@@ -13,6 +13,7 @@ import pytest
 
 from airflow_spark_k8s.local.airflow import LocalAirflow
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
+from airflow_spark_k8s.operators.learning import KEY
 from tests.e2e.processes import (
     PATIENCE_SECONDS,
     SMALL,
@@ -38,7 +39,15 @@ def airflow(spark_cluster: SparkCluster, tmp_path_factory: pytest.TempPathFactor
     }
     extra["conf"] = SMALL
     with LocalAirflow(dags, spark_cluster.kubeconfig_path, extra) as running:
-        for dag_id in ("spark_pi", "slow_allocation", "killed_by_user", "too_slow", "fails"):
+        for dag_id in (
+            "spark_pi",
+            "burst_memory",
+            "slow_allocation",
+            "killed_by_user",
+            "too_slow",
+            "fails",
+            "learns",
+        ):
             running.wait_for_dag(dag_id)
         yield running
 
@@ -68,6 +77,97 @@ def test_the_example_dag_computes_pi_with_executors_of_the_trigger(
     assert "spark.properties: '***'" in rendered["other_manifests"]
     secret = left["secrets"][0]["data"]["auth-secret-base64"]
     assert secret not in json.dumps([left["jobs"], left["pods"], left["configmaps"], lines, rendered])
+
+
+def test_executors_that_burst_are_told_of_and_compared(
+    airflow: LocalAirflow, spark_cluster: SparkCluster
+) -> None:
+    run_id = airflow.trigger("burst_memory", {"burst_factor": 1.5})
+    assert finished(airflow, "burst_memory", run_id) == "success"
+    lines = log_of(airflow, "burst_memory", run_id, "trial")
+    quality = [line for line in lines if "QoS class" in line and line.startswith("Executors")]
+    assert len(quality) == 2, lines
+    assert "(50 % of them)" in quality[0]
+    assert "request 768 MiB, limit 1536 MiB (768 MiB shared, burst factor 1.5)" in quality[0]
+    assert "QoS class Burstable" in quality[0]
+    assert "request 1536 MiB, limit 1536 MiB" in quality[1]
+    groups = airflow.xcom("burst_memory", run_id, "trial")["memory_groups"]
+    told = [(row["name"], row["burst_factor"], row["request_mib"], row["executors"]) for row in groups]
+    assert told == [("burst", "1.5", 768, 1), ("plain", "1", 1536, 1)]
+    assert all(row["limit_mib"] == 1536 for row in groups)
+    # A task holds 500 MiB in a Python worker; it may be that one executor gets all of them.
+    peaks = [row["peak_memory_mib"] for row in groups]
+    assert 0 < min(peaks) <= max(peaks) < 1536, groups
+    assert max(peaks) > 500, groups
+    assert all(row["out_of_memory_kills"] == row["evictions"] == 0 for row in groups), groups
+    assert sum(line.split()[:3] in (["burst", "1.5", "768"], ["plain", "1", "1536"]) for line in lines) == 2
+
+    compared = [mapped(airflow, run_id, index) for index in (0, 1)]
+    requests = [row["request_mib"] for summary in compared for row in summary["memory_groups"]]
+    assert requests == [1152, 615]
+
+    left = objects_of(spark_cluster, "burst_memory", run_id)
+    of_trial = [pod for pod in left["pods"] if "trial" in pod["metadata"]["name"]]
+    shapes = {
+        (
+            pod["metadata"]["labels"]["spark-exec-id"],
+            pod["metadata"]["labels"]["airflow-spark-k8s/memory"],
+            pod["spec"]["containers"][0]["resources"]["requests"]["memory"],
+        )
+        for pod in of_trial
+        if pod["metadata"]["labels"]["spark-role"] == "executor"
+    }
+    assert shapes == {("1", "burst", "768Mi"), ("2", "plain", "1536Mi")}
+    path = f"/api/v2/dags/burst_memory/dagRuns/{run_id}/taskInstances/trial"
+    rendered = airflow.api("GET", path)["rendered_fields"]
+    assert rendered["burst_factor"] == {"factor": "1.5", "fraction": 0.5}
+    assert "memory: 768Mi" in rendered["executor_containers"]
+    assert "memory: 1536Mi" in rendered["executor_containers"]
+    assert "airflow-spark-k8s/memory: plain" in rendered["plain_executor_manifest"]
+    assert "memory: 768Mi" not in rendered["plain_executor_containers"]
+    secrets = {secret["data"]["auth-secret-base64"] for secret in left["secrets"]}
+    told_to_users = json.dumps([left["jobs"], left["pods"], left["configmaps"], lines, rendered])
+    assert not any(secret in told_to_users for secret in secrets)
+
+
+def mapped(airflow: LocalAirflow, run_id: str, index: int) -> dict[str, Any]:
+    """Summary of one mapped task of `burst_memory`."""
+    path = f"/api/v2/dags/burst_memory/dagRuns/{run_id}/taskInstances/compare"
+    return xcom_of_mapped(airflow, path, "return_value", index)
+
+
+def xcom_of_mapped(airflow: LocalAirflow, path: str, key: str, index: int = 0) -> dict[str, Any]:
+    params = {"map_index": index, "deserialize": "false", "stringify": "false"}
+    value: dict[str, Any] = airflow.api("GET", f"{path}/xcomEntries/{key}", params=params)["value"]
+    return value
+
+
+def test_the_next_try_and_the_next_run_start_with_what_the_first_try_needed(airflow: LocalAirflow) -> None:
+    first = airflow.trigger("learns")
+    assert finished(airflow, "learns", first) == "success"
+    path = f"/api/v2/dags/learns/dagRuns/{first}/taskInstances/skewed"
+    failed, succeeded = log_of_mapped(airflow, path, 1), log_of_mapped(airflow, path, 2)
+    assert any(line.startswith("executor memory spent: ") for line in failed), failed
+    assert any(line.startswith("Kept for the next try of this task: ") for line in failed), failed
+    (started,) = [line for line in succeeded if line.startswith("starting with ")]
+    assert "recoveryMode.enabled=true" in started
+    assert f"as try 1 of run {first} learnt: spark.executor.cores 2 -> 1: executor 1 was killed" in started
+    assert xcom_of_mapped(airflow, path, "return_value")["ooms"] == []
+    assert xcom_of_mapped(airflow, path, KEY)["origin"] == f"try 1 of run {first}"
+
+    second = airflow.trigger("learns")
+    assert finished(airflow, "learns", second) == "success"
+    path = f"/api/v2/dags/learns/dagRuns/{second}/taskInstances/skewed"
+    (started,) = [line for line in log_of_mapped(airflow, path, 1) if line.startswith("starting with ")]
+    assert f"as try 1 of run {first} learnt" in started
+    assert xcom_of_mapped(airflow, path, "return_value")["verdict"] == "succeeded"
+    assert xcom_of_mapped(airflow, path, KEY)["origin"] == f"try 1 of run {first}", "for the run after that"
+
+
+def log_of_mapped(airflow: LocalAirflow, path: str, try_number: int) -> list[str]:
+    params = {"map_index": 0, "full_content": "true"}
+    content = airflow.api("GET", f"{path}/logs/{try_number}", params=params)["content"]
+    return [str(entry.get("event", "")) if isinstance(entry, dict) else entry for entry in content]
 
 
 def test_a_triggerer_killed_in_mid_allocation_changes_nothing(

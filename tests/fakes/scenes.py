@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_spark_k8s.core.actions import Action, Note, Result, Trouble
+from airflow_spark_k8s.core.burst import Rollout
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.history import History
 from airflow_spark_k8s.core.job_state import JobPhase, JobState
@@ -21,7 +22,7 @@ from airflow_spark_k8s.core.snapshot import (
     RegisteredExecutor,
     SparkView,
 )
-from airflow_spark_k8s.core.spec import AllocationSettings, ApplicationReference
+from airflow_spark_k8s.core.spec import AllocationSettings, ApplicationReference, RecoverySettings
 from airflow_spark_k8s.core.state import Desired, State, absorb
 
 START = 1000.0
@@ -35,9 +36,23 @@ def failed(kind: EndKind = EndKind.ERROR, code: int | None = 1, seconds: float |
     return Failed(Ending(kind, f"{kind}, exit code {code}", code, seconds))
 
 
-def desired(target: int = 3, deadline: float | None = None, **allocation: Any) -> Desired:
+def desired(
+    target: int = 3,
+    deadline: float | None = None,
+    *,
+    rollout: Rollout | None = None,
+    recovery: RecoverySettings | None = None,
+    cores: int = 1,
+    **allocation: Any,
+) -> Desired:
     """What is wanted of the application."""
-    settings = ControllerSettings(AllocationSettings(target, **allocation), (4, 3, 0))
+    settings = ControllerSettings(
+        AllocationSettings(target, **allocation),
+        (4, 3, 0),
+        executor_cores=cores,
+        rollout=rollout,
+        recovery=recovery,
+    )
     return Desired(REFERENCE, settings, deadline)
 
 
@@ -73,9 +88,18 @@ def executor(number: int, state: PodState = READY, of: str = "d-1", **fields: An
     return ExecutorPod(number, name, f"uid-{name}", f"uid-{of}", state, **{"node": "node-2", **fields})
 
 
-def spark(*active: int, dead: tuple[int, ...] = (), of: str = "d-1", **fields: Any) -> SparkView:
-    """The driver's answer: these executors are active, those are dead."""
-    known = {number: RegisteredExecutor(number in active, 1, 5, 0) for number in (*active, *dead)}
+def spark(
+    *active: int,
+    dead: tuple[int, ...] = (),
+    of: str = "d-1",
+    peaks: Mapping[int, int] | None = None,
+    **fields: Any,
+) -> SparkView:
+    """The driver's answer: these executors are active, those are dead; `peaks` in MiB by executor."""
+    known = {
+        number: RegisteredExecutor(number in active, 1, 5, 0, (peaks or {}).get(number))
+        for number in (*active, *dead)
+    }
     given = {"reach": Reach.YES, "why": "", "asked_at": START, "version": "4.3.0", "executors": known}
     return SparkView(driver_uid=f"uid-{of}", **{**given, **fields})
 

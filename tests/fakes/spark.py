@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_spark_k8s.core.settings import ControllerSettings
-from airflow_spark_k8s.core.spec import AllocationSettings, ApplicationReference
+from airflow_spark_k8s.core.burst import Rollout
+from airflow_spark_k8s.core.settings import PLAIN_EXECUTOR_KEY, ControllerSettings
+from airflow_spark_k8s.core.spec import AllocationSettings, ApplicationReference, RecoverySettings
 from airflow_spark_k8s.exceptions import ServerError
 from tests.fakes.cluster import JSON, FakeCluster
 from tests.fakes.objects import DRIVER, EXECUTOR, RUNNING, status, terminated
@@ -35,6 +36,10 @@ class Application:
     )  # executor id -> status, 1 s after start
     rest_up: bool = True  # the REST interface can be reached once the driver has started
     registers: Callable[[int], bool] = lambda number: True
+    rollout: Rollout | None = None  # None: no executor bursts
+    recovery: RecoverySettings | None = None  # None: it is off
+    executor_cores: int = 1
+    peaks_mib: dict[int, int] = field(default_factory=dict)  # executor id -> what the driver tells of it
     version: str = "4.3.0"
     environment: dict[str, str] = field(
         default_factory=lambda: {"spark.master": "k8s://https://x", "spark.executor.instances": "0"}
@@ -48,10 +53,17 @@ class Application:
     def submit(self) -> None:
         """Put the Job and its ConfigMap there and let things happen."""
         settings = ControllerSettings(
-            self.allocation, spark_version=(4, 3, 0), max_driver_restarts=self.max_driver_restarts
+            self.allocation,
+            spark_version=(4, 3, 0),
+            max_driver_restarts=self.max_driver_restarts,
+            rollout=self.rollout,
+            recovery=self.recovery,
+            executor_cores=self.executor_cores,
         )
         manifest = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": EXECUTOR}]}}
         data = {"settings.json": settings.to_json(), "executor.json": json.dumps(manifest)}
+        if self.rollout is not None:
+            data[PLAIN_EXECUTOR_KEY] = json.dumps(manifest)
         self.cluster.put(CONFIG_MAP, {"metadata": {"name": "app-app"}, "data": data})
         self.cluster.listeners.append(self._changed)
         job = {"metadata": {"name": "app-r0", "uid": "uid-of-job"}, "spec": {}, "status": {}}
@@ -177,7 +189,9 @@ class Application:
         return text
 
     def _told(self, driver: str, number: int) -> JSON:
-        return {"id": str(number), "isActive": number in self._working(driver), "totalCores": 1}
+        peaks = {"ProcessTreeJVMRSSMemory": self.peaks_mib.get(number, 0) * 2**20}
+        active = number in self._working(driver)
+        return {"id": str(number), "isActive": active, "totalCores": 1, "peakMemoryMetrics": peaks}
 
     # What follows from changes in the cluster.
 

@@ -20,7 +20,7 @@ MISTAKES = {
         "image": "apache/spark:4.3.0",
         "conf": {"spark.kubernetes.container.image": "spark:4.2.0"},
     },
-    "volumes": {"conf": {"spark.kubernetes.driver.volumes.emptyDir.a.mount.path": "/a"}},
+    "volumes": {"conf": {"spark.kubernetes.driver.volumes.emptyDir.a.mount.path": "a"}},
     "undefined_name": {"driver_template": "kind: Job\nmetadata: {name: '{{ nobody }}'}\n"},
     "no_pod": {"executor_template": "kind: Service\napiVersion: v1\n"},
     "wrong_field": {"driver_template": {"spec": {"template": {"spec": {"contaners": []}}}}},

@@ -16,6 +16,7 @@ from airflow_spark_k8s.core.reconcile import AskSpark
 from airflow_spark_k8s.core.snapshot import Reach
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.exceptions import NotFound
+from tests.fakes.scenes import spark
 
 ROOT = "/api/v1/namespaces/spark/pods/d-1:4040/proxy/api/v1/applications"
 ASK = AskSpark("d-1", "uid-d-1", 4040, 1.0)
@@ -58,3 +59,54 @@ async def test_an_application_under_another_id_is_asked_for_its_master(applicati
 async def test_a_driver_without_another_application_starts(listed: list[dict[str, str]]) -> None:
     view = await ask_spark(observer({ROOT: listed}), ASK)
     assert (view.reach, view.application_id, view.master) == (Reach.NO, None, None)
+
+
+def _told(*peaks_mib: int | None) -> dict[str, Any]:
+    executors = [
+        {"id": str(number), "isActive": True, "peakMemoryMetrics": {"ProcessTreeJVMRSSMemory": mib * 2**20}}
+        if mib is not None
+        else {"id": str(number), "isActive": True}
+        for number, mib in enumerate(peaks_mib, start=1)
+    ]
+    return {f"{ROOT}/d-1": {"id": "d-1", "name": "x"}, f"{ROOT}/d-1/allexecutors": executors}
+
+
+async def test_what_executors_do_and_which_stages_there_are_is_known() -> None:
+    told = {"activeTasks": 2, "rddBlocks": 3, "removeReason": "exit code 137"}
+    stage = {"stageId": 7, "attemptId": 0, "status": "ACTIVE", "numTasks": 4, "numActiveTasks": 2}
+    root = f"{ROOT}/d-1"
+    pages = {
+        root: {"id": "d-1"},
+        f"{root}/allexecutors": [{"id": "1", "isActive": False, **told}, {"id": "2", "isActive": True}],
+        f"{root}/stages": [stage],
+    }
+    view = await ask_spark(observer(pages), ASK)
+    first, second = view.executors[1], view.executors[2]
+    assert (first.active_tasks, first.rdd_blocks, first.remove_reason) == (2, 3, "exit code 137")
+    assert (first.idle, second.idle) == (False, True)
+    assert view.stages == {7: "ACTIVE"}
+
+
+async def test_what_an_executor_used_most_stays_known() -> None:
+    pages = _told(700, None, 300)
+    watcher = observer(pages)
+    for executors in (_told(500, 400, None), _told(None, 450, 310)):
+        watcher.world.see_spark(await ask_spark(watcher, ASK))
+        pages.update(executors)
+    view = await ask_spark(watcher, ASK)
+    assert [view.peak_memory_mib(number) for number in (1, 2, 3)] == [700, 450, 310]
+
+
+async def test_peaks_are_kept_when_the_driver_answers_no_more() -> None:
+    pages = _told(700)
+    watcher = observer(pages)
+    watcher.world.see_spark(await ask_spark(watcher, ASK))
+    pages.clear()
+    view = await ask_spark(watcher, ASK)
+    assert (view.reach, view.peak_memory_mib(1)) == (Reach.NO, 700)
+
+
+async def test_another_driver_starts_without_peaks() -> None:
+    watcher = observer(_told(None))
+    watcher.world.see_spark(spark(1, of="d-0", peaks={1: 700}))
+    assert (await ask_spark(watcher, ASK)).peak_memory_mib(1) is None

@@ -68,7 +68,7 @@ def test_an_executor_out_of_memory_is_replaced_with_its_reason() -> None:
     row = next(row for row in run.outcome.executors if row.executor_id == 2)
     assert (row.state, row.reason, row.exit_code) == ("failed", "OOMKilled, exit code 137", 137)
     assert run.outcome.executor_counts == {"failed": 1, "succeeded": 3}
-    assert run.lines.count("executor 2 failed: OOMKilled, exit code 137") == 1
+    assert run.lines.count("executor 2 failed: OOMKilled, exit code 137 (on node-2)") == 1
     assert f"{PODS}/app-r0-1-exec-2" not in run.application.cluster.objects
 
 

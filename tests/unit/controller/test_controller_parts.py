@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from airflow_spark_k8s.controller.apply import Hands, apply
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.complaints import Complaints
+from airflow_spark_k8s.controller.observe import Observer, read_settings
 from airflow_spark_k8s.controller.world import World
 from airflow_spark_k8s.core.actions import (
     Action,
@@ -23,10 +27,14 @@ from airflow_spark_k8s.core.actions import (
     ShowDriverLog,
     Trouble,
 )
+from airflow_spark_k8s.core.burst import Rollout
 from airflow_spark_k8s.core.executor_ids import IdMarks
+from airflow_spark_k8s.core.settings import ControllerSettings
+from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.exceptions import (
     ClusterError,
     ClusterUnreachable,
+    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -35,8 +43,8 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.kube.watch import Changed, Listed
 from tests.fakes.cluster import FakeCluster, Fault
-from tests.fakes.objects import EXECUTOR, job, pod
-from tests.fakes.spark import JOB, PODS, REFERENCE
+from tests.fakes.objects import DRIVER, EXECUTOR, job, pod, status, terminated
+from tests.fakes.spark import CONFIG_MAP, JOB, PODS, REFERENCE
 from tests.unit.controller.harness import LoopClock, in_virtual_time
 
 EXECUTOR_MANIFEST = {"metadata": {"labels": {}}, "spec": {"containers": [{"name": EXECUTOR}]}}
@@ -110,11 +118,122 @@ def test_an_executor_manifest_without_its_container_is_refused() -> None:
     assert EXECUTOR in result.message
 
 
+ALLOCATION = AllocationSettings(target=4)
+ROLLOUT = Rollout(factor="1.2", fraction="1/4", request_mib=1308, limit_mib=1408)
+
+
+def _settings(rollout: Rollout | None) -> ControllerSettings:
+    return ControllerSettings(ALLOCATION, (4, 3, 0), rollout=rollout)
+
+
+def _manifest(group: str) -> dict[str, Any]:
+    return {**EXECUTOR_MANIFEST, "metadata": {"labels": {"airflow-spark-k8s/memory": group}}}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "plain", "groups"),
+    [
+        pytest.param(
+            ROLLOUT, _manifest("plain"), ["burst", "plain", "plain", "plain"] * 2, id="every fourth bursts"
+        ),
+        pytest.param(replace(ROLLOUT, fraction="1"), None, ["burst"] * 8, id="all of them burst"),
+        pytest.param(None, None, ["burst"] * 8, id="all are alike"),
+    ],
+)
+def test_an_executors_id_tells_which_manifest_it_is_made_from(
+    rollout: Rollout | None, plain: dict[str, Any] | None, groups: list[str]
+) -> None:
+    cluster = FakeCluster()
+
+    async def main() -> None:
+        world = World(REFERENCE)
+        world.see_settings(_settings(rollout), _manifest("burst"), plain)
+        hands = Hands(cluster, world, lambda line: None, asyncio.get_running_loop().time)
+        await apply(hands, [_create(number) for number in range(1, 9)])
+
+    in_virtual_time(main())
+    made = [cluster.objects[f"{PODS}/d-exec-{number}"]["metadata"]["labels"] for number in range(1, 9)]
+    assert [labels["airflow-spark-k8s/memory"] for labels in made] == groups
+
+
+def _read(data: dict[str, str]) -> World:
+    """What is known after half an hour of reading a ConfigMap."""
+
+    async def main() -> World:
+        cluster, world, clock = FakeCluster(), World(REFERENCE), LoopClock()
+        cluster.put(CONFIG_MAP, {"metadata": {"name": "app-app"}, "data": data})
+        observer = Observer(cluster, world, clock, Complaints(clock, lambda line: None), clock.now)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(read_settings(observer), 1800)
+        return world
+
+    return in_virtual_time(main())
+
+
+def test_both_manifests_are_read() -> None:
+    world = _read(
+        {
+            "settings.json": _settings(ROLLOUT).to_json(),
+            "executor.json": json.dumps(_manifest("burst")),
+            "executor-plain.json": json.dumps(_manifest("plain")),
+        }
+    )
+    assert world.observed().settings_problem is None
+    assert world.manifest_of(1) == _manifest("burst")
+    assert world.manifest_of(2) == _manifest("plain")
+
+
+@pytest.mark.parametrize(
+    ("rollout", "plain"),
+    [
+        pytest.param(ROLLOUT, {}, id="the manifest is missing"),
+        pytest.param(ROLLOUT, {"executor-plain.json": "{"}, id="the manifest is broken"),
+        pytest.param(
+            replace(ROLLOUT, fraction="some"), {"executor-plain.json": "{}"}, id="the fraction is broken"
+        ),
+    ],
+)
+def test_no_executor_bursts_only_because_the_other_manifest_is_of_no_use(
+    rollout: Rollout, plain: dict[str, str]
+) -> None:
+    settings = {"settings.json": _settings(rollout).to_json(), "executor.json": "{}"}
+    world = _read({**settings, **plain})
+    assert world.observed().settings_problem
+    assert world.settings is None
+
+
 def test_every_pod_is_looked_for_though_the_first_is_absent() -> None:
     cluster = FakeCluster()
     cluster.put(f"{PODS}/d-exec-2", pod("d-exec-2"))
     results = _apply(*[FindExecutor(number, "d", "u") for number in (1, 2, 3)], cluster=cluster)
     assert [result.trouble for result in results] == [Trouble.ABSENT, Trouble.NONE, Trouble.ABSENT]
+
+
+@pytest.mark.parametrize(
+    ("there", "trouble"),
+    [("uid-of-p", Trouble.CONFLICT), ("another", Trouble.NONE), (None, Trouble.NONE)],
+    ids=["the same", "another", "none"],
+)
+def test_a_conflict_is_no_deletion_as_long_as_the_object_is_there(
+    there: str | None, trouble: Trouble
+) -> None:
+    cluster = FakeCluster()
+    cluster.faults.append(
+        Fault(lambda method, path: method == "DELETE", lambda: Conflict("changed", status=409), 1)
+    )
+    if there is not None:
+        cluster.put(f"{PODS}/p", pod("p", uid=there))
+    assert [r.trouble for r in _apply(DeletePod("p", "uid-of-p"), cluster=cluster)] == [trouble]
+
+
+def test_pods_that_are_asked_for_are_taken_in_unless_more_is_known() -> None:
+    world = World(REFERENCE)
+    running = pod("d", owner=REFERENCE.job_uid, labels=DRIVER_LABELS, status=status("Running"))
+    world.found_pods((running,))
+    ended = {**running, "status": status("Failed", DRIVER, terminated(3))}
+    world.found_pods((ended,))
+    world.found_pods((running,))
+    assert [driver.ended for driver in world.observed().drivers] == [True]
 
 
 def test_a_deletion_says_which_pod_and_how_much_grace() -> None:

@@ -15,7 +15,7 @@ from airflow_spark_k8s.core.actions import (
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.history import EndedExecutor, History
 from airflow_spark_k8s.core.job_state import JobPhase
-from airflow_spark_k8s.core.pod_state import EndKind, Pending, Running
+from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, Pending, Running
 from airflow_spark_k8s.core.reconcile import Plan
 from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed
 from tests.fakes.scenes import (
@@ -209,6 +209,29 @@ def test_owed_ids_of_another_controller_are_left_to_it_and_then_skipped() -> Non
     assert _sought(story.look(renewed, after=20)) == [1, 2]
     story.fails = lambda action: Trouble.NONE
     assert _marks(story.look(renewed)) == IdMarks(4, 2, "me-1")
+
+
+def test_ids_that_were_given_up_are_looked_for_again_if_the_other_controller_is_alive() -> None:
+    owed = observed(drivers=(driver(marks=IdMarks(2, 0, "other-1")),))
+    story = Story(desired(target=2), fails=lambda action: Trouble.ABSENT)
+    story.look(owed)
+    assert _sought(story.look(owed, after=20)) == [1, 2]
+    renewed = replace(owed, drivers=(driver(marks=IdMarks(2, 0, "other-2")),))
+    assert acts(story.look(renewed)) == (), "the other one may create them now"
+    partly = replace(owed, drivers=(driver(marks=IdMarks(2, 1, "other-3")),))
+    assert _sought(story.look(partly, after=20)) == []
+    assert _sought(story.look(partly, after=20)) == [2]
+
+
+def test_an_executor_that_may_run_unseen_counts_until_it_is_gone() -> None:
+    """Its node may have lost its network before it could tell that it started the pod."""
+    going = replace(executor(1, Deleted(Ending(EndKind.DELETED, "deleted"))), leaving_seconds=30)
+    marks = (driver(marks=IdMarks(1, 1, "me-0")),)
+    bound = observed(going, drivers=marks, spark=spark())
+    assert _marks(Story(desired(target=1)).look(bound)) is None
+    unbound = observed(replace(going, node=None), drivers=marks, spark=spark())
+    story = Story(desired(target=1))
+    assert _marks(story.later(unbound, 1)) == IdMarks(2, 1, "me-1")
 
 
 def test_a_round_of_another_controller_that_is_complete_needs_no_search() -> None:

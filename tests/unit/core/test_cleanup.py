@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 
 from airflow_spark_k8s.core.actions import Action, DeletePod, MarkDriver, Trouble
+from airflow_spark_k8s.core.burst import Rollout
 from airflow_spark_k8s.core.executor_ids import IdMarks
-from airflow_spark_k8s.core.history import EndedExecutor, History
+from airflow_spark_k8s.core.history import MAX_ENTRIES, EndedExecutor, History
+from airflow_spark_k8s.core.memory_groups import Tally
 from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, PodState
 from airflow_spark_k8s.core.reconcile import Plan
-from airflow_spark_k8s.core.snapshot import Observed, SparkView
+from airflow_spark_k8s.core.snapshot import ExecutorPod, Observed, SparkView
 from tests.fakes.scenes import (
     GONE_HOME,
     READY,
@@ -54,9 +56,14 @@ def test_the_end_of_an_executor_is_recorded_and_then_its_pod_is_deleted() -> Non
     view = _view(executor(1, OUT_OF_MEMORY), executor(2))
     first = story.look(view)
     assert _remembered(first) == {
-        1: EndedExecutor(1, "failed", "out of memory, exit code 137", START, 137, "node-2")
+        1: EndedExecutor(
+            1, "failed", "out of memory, exit code 137", START, 137, "node-2", kind="out of memory"
+        )
     }
-    assert says(first)[-2:] == ["executor 1 failed: out of memory, exit code 137", says(first)[-1]]
+    assert says(first)[-2:] == [
+        "executor 1 failed: out of memory, exit code 137 (on node-2)",
+        says(first)[-1],
+    ]
     assert _deleted(first) == []
     assert _deleted(story.look(_recorded(view, first))) == ["d-1-exec-1"]
 
@@ -107,6 +114,54 @@ def test_a_pod_that_vanished_is_recorded_as_deleted() -> None:
     assert _remembered(plan)[1].reason == "its pod is gone"
 
 
+VANISHED: dict[str, tuple[ExecutorPod, str, str | None, str]] = {
+    "nobody knows why": (executor(1), "", None, "its pod is gone"),
+    "somebody had asked for it": (executor(1, leaving_seconds=30), "deleted", None, "its pod is gone"),
+    "the cluster had said why": (
+        executor(1, leaving_seconds=30, disruption="PreemptionByScheduler"),
+        "disrupted",
+        "PreemptionByScheduler",
+        "its pod is gone (PreemptionByScheduler)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("last", "kind", "disruption", "reason"), VANISHED.values(), ids=VANISHED.keys())
+def test_what_is_recorded_of_a_pod_that_vanished_while_it_ran(
+    last: ExecutorPod, kind: str, disruption: str | None, reason: str
+) -> None:
+    story = Story(desired(target=2))
+    story.look(_view(last, executor(2), spark=spark(1, 2, peaks={1: 700})))
+    view = _view(executor(2), spark=spark(2, dead=(1,), peaks={1: 900}, asked_at=START + 2))
+    entry = _remembered(story.look(view, after=2))[1]
+    assert (entry.kind, entry.disruption, entry.reason) == (kind, disruption, reason)
+    assert (entry.state, entry.exit_code, entry.peak_memory_mib) == ("deleted", None, 900)
+
+
+@pytest.mark.parametrize("kind", list(EndKind), ids=str)
+def test_the_kind_of_an_end_is_recorded_whatever_it_is(kind: EndKind) -> None:
+    ended = executor(1, failed(kind, 1), disruption="EvictionByEvictionAPI")
+    entry = _remembered(Story(desired(target=2)).look(_view(ended, executor(2))))[1]
+    assert (entry.kind, entry.disruption) == (kind.value, "EvictionByEvictionAPI")
+
+
+def test_executors_that_make_room_are_counted_by_memory_group() -> None:
+    full = {
+        number: EndedExecutor(number, "failed", "OOMKilled", START - 500 + number, kind="out of memory")
+        for number in range(1, MAX_ENTRIES + 1)
+    }
+    marked = driver(marks=IdMarks(MAX_ENTRIES + 4, MAX_ENTRIES + 4, "x"), history=History(full))
+    last = range(MAX_ENTRIES + 1, MAX_ENTRIES + 5)
+    view = _view(*(executor(number, OUT_OF_MEMORY) for number in last), drivers=(marked,))
+    plan = Story(desired(target=2, rollout=Rollout("1.2", "1/2", 1000, 1200))).look(view)
+    written = next(action.history for action in plan.actions if isinstance(action, MarkDriver))
+    assert written is not None
+    assert written.forgotten_groups == {
+        "burst": Tally(executors=2, out_of_memory_kills=2),
+        "plain": Tally(executors=2, out_of_memory_kills=2),
+    }
+
+
 def test_a_pod_that_ended_and_vanished_between_two_looks_keeps_its_reason() -> None:
     story = Story(desired(target=2))
     story.look(_view(executor(1), executor(2), spark=spark(1, 2)))
@@ -141,7 +196,10 @@ def test_what_an_end_says_about_the_start(
     state: PodState, answer: SparkView, start: bool, early: bool
 ) -> None:
     story = Story(desired(target=2))
-    view = _view(executor(1, state), executor(2), spark=answer)
+    first = executor(1, state)
+    if isinstance(state, Deleted):
+        first = replace(first, node=None)
+    view = _view(first, executor(2), spark=answer)
     story.look(view)
     entry = _remembered(story.look(view, after=10) if answer.reach != "yes" else Story().look(view))[1]
     assert (entry.start_failure, entry.too_early) == (start, early)
@@ -163,7 +221,8 @@ def test_an_executor_that_does_not_register_in_time_is_removed() -> None:
     assert acts(story.look(replace(view, spark=spark(2, asked_at=START + 99)), after=99)) == ()
     late = replace(view, spark=spark(2, asked_at=START + 100))
     plan = story.look(late, after=1)
-    assert _remembered(plan)[1].reason == "did not register within 100 s"
+    entry = _remembered(plan)[1]
+    assert (entry.reason, entry.kind) == ("did not register within 100 s", "deleted")
     assert _deleted(story.look(_recorded(late, plan))) == ["d-1-exec-1"]
 
 

@@ -143,3 +143,29 @@ def test_the_given_manifest_is_not_changed() -> None:
 def test_without_a_spark_container_it_is_no_executor(spec: dict[str, Any]) -> None:
     with pytest.raises(InvalidTemplate, match="one container must be named spark-kubernetes-executor"):
         executor_pod({"spec": spec}, **DRIVER, executor_id=1)
+
+
+def test_claims_named_by_executor_are_its_own() -> None:
+    given = manifest()
+    given["spec"]["volumes"] = [
+        {"name": "own", "persistentVolumeClaim": {"claimName": "data-SPARK_EXECUTOR_ID"}},
+        {"name": "shared", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "scratch", "emptyDir": {}},
+    ]
+    pod = executor_pod(given, **DRIVER, executor_id=7)
+    assert [
+        volume.get("persistentVolumeClaim", {}).get("claimName") for volume in pod["spec"]["volumes"]
+    ] == [
+        "data-7",
+        "data",
+        None,
+    ]
+    assert given["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == "data-SPARK_EXECUTOR_ID"
+
+
+def test_executor_directories_name_application_and_executor() -> None:
+    directories = {"name": "SPARK_EXECUTOR_DIRS", "value": "/data/SPARK_APPLICATION_ID/SPARK_EXECUTOR_ID"}
+    other = {"name": "OTHER", "value": "SPARK_EXECUTOR_ID"}
+    env = env_of(executor_pod(manifest(directories, other), **DRIVER, executor_id=7))
+    assert env["SPARK_EXECUTOR_DIRS"] == "/data/pi-0a1b2c3d4e-r0-x7k2p/7"
+    assert env["OTHER"] == "SPARK_EXECUTOR_ID"

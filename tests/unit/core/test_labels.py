@@ -84,3 +84,18 @@ def test_annotations_keep_the_readable_names() -> None:
         "airflow-spark-k8s/run-id": "manual__2026-11-23T06:00:00+00:00",
         "airflow-spark-k8s/map-index": "3",
     }
+
+
+@pytest.mark.parametrize(
+    ("shared_mib", "bursts", "group", "size"),
+    [
+        pytest.param(0, False, "plain", "none", id="one that does not burst"),
+        pytest.param(0, True, "burst", "none", id="one that bursts by nothing"),
+        pytest.param(5000, True, "burst", "large", id="one that shares much"),
+    ],
+)
+def test_labels_of_memory(shared_mib: int, bursts: bool, group: str, size: str) -> None:
+    assert labels.memory_labels(shared_mib, bursts=bursts) == {
+        "airflow-spark-k8s/memory": group,
+        "airflow-spark-k8s/shared-memory": size,
+    }

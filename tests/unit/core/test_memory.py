@@ -136,6 +136,33 @@ def test_impossible_memory_is_refused_by_name(properties: dict[str, str], named:
     assert caught.value.field == named
 
 
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param("449m", id="a MiB too small"),
+        pytest.param("4", id="meant as GiB: a plain number is MiB"),
+        pytest.param("400000k", id="in another unit"),
+    ],
+)
+def test_a_heap_that_no_spark_starts_with_is_refused(size: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="below 450 MiB Spark does not start") as caught:
+        of_executor({"spark.executor.memory": size})
+    assert caught.value.field == "spark.executor.memory"
+    with pytest.raises(InvalidConfiguration, match="a number without a unit counts MiB") as caught:
+        of_driver({"spark.driver.memory": size})
+    assert caught.value.field == "spark.driver.memory"
+
+
+def test_the_smallest_heap_is_what_spark_takes() -> None:
+    assert of_executor({"spark.executor.memory": "450m"}).heap_mib == 450
+    assert of_driver({"spark.driver.memory": "450"}).heap_mib == 450
+
+
+@pytest.mark.parametrize("name", ["spark.testing", "spark.testing.reservedMemory"])
+def test_sparks_own_switch_for_tests_allows_any_heap(name: str) -> None:
+    assert of_executor({"spark.executor.memory": "64m", name: "1"}).heap_mib == 64
+
+
 def test_the_minimum_overhead_is_refused_before_spark_4() -> None:
     properties = {"spark.driver.minMemoryOverhead": "1g", "spark.driver.memory": "2g"}
     assert of_driver(properties).overhead_mib == 1024

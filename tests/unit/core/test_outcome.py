@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from airflow_spark_k8s.core.memory_groups import MemoryGroup
+from airflow_spark_k8s.core.memory_losses import Advice, MemoryLoss
 from airflow_spark_k8s.core.outcome import ExecutorRecord, Outcome, Verdict
 from airflow_spark_k8s.exceptions import ApplicationFailed, DriverOutOfMemory
 
@@ -20,21 +23,86 @@ OUTCOME = Outcome(
     executors=(ExecutorRecord(1, "d-exec-1", "running", node="n"),),
     executor_counts={"running": 1},
 )
+BURST = MemoryGroup("burst", "1.2", 1000, 1200, 3, 1100, 1, 2)
+PLAIN = MemoryGroup("plain", "1", 1200, 1200, 4)
 
 
 def test_an_outcome_survives_json() -> None:
     assert Outcome.from_dict(json.loads(json.dumps(OUTCOME.as_dict()))) == OUTCOME
 
 
+def test_memory_groups_survive_json() -> None:
+    row = ExecutorRecord(
+        1, "e", "failed", kind="disrupted", disruption="Evicted", peak_memory_mib=9, memory_group="burst"
+    )
+    outcome = replace(OUTCOME, executors=(row,), memory_groups=(BURST, PLAIN))
+    values = json.loads(json.dumps(outcome.as_dict()))
+    assert Outcome.from_dict(values) == outcome
+    assert values["memory_groups"][0] == {
+        "name": "burst",
+        "burst_factor": "1.2",
+        "request_mib": 1000,
+        "limit_mib": 1200,
+        "executors": 3,
+        "peak_memory_mib": 1100,
+        "out_of_memory_kills": 1,
+        "evictions": 2,
+    }
+    assert BURST.shared_mib == 200
+
+
+def test_losses_and_advice_survive_json() -> None:
+    loss = MemoryLoss(4, "out of heap", "n", 52, 1, 1, 1024, 384, stages=(7, 8), peak_memory_mib=1300)
+    advice = Advice("heap_mib", 1024, 1536, "executor 4 ran out of heap in stage 7")
+    outcome = replace(OUTCOME, ooms=(loss,), advice=(advice,))
+    values = json.loads(json.dumps(outcome.as_dict()))
+    assert Outcome.from_dict(values) == outcome
+    assert values["advice"] == [
+        {
+            "dimension": "heap_mib",
+            "before": 1024,
+            "after": 1536,
+            "evidence": "executor 4 ran out of heap in stage 7",
+        }
+    ]
+    values["ooms"][0]["newer"] = 1
+    del values["ooms"][0]["stages"]
+    assert Outcome.from_dict(values).ooms == (replace(loss, stages=()),)
+
+
+def test_an_outcome_of_an_older_version_has_no_losses() -> None:
+    values = OUTCOME.as_dict()
+    del values["ooms"], values["advice"]
+    assert Outcome.from_dict(values) == OUTCOME
+
+
+def test_an_outcome_of_an_older_version_has_no_memory_groups() -> None:
+    values = OUTCOME.as_dict()
+    del values["memory_groups"]
+    assert Outcome.from_dict(values).memory_groups == ()
+
+
 def test_an_outcome_of_a_newer_version_is_understood() -> None:
     values = OUTCOME.as_dict() | {"new": 1}
     values["executors"][0]["newer"] = 2
-    assert Outcome.from_dict(values) == OUTCOME
+    values["memory_groups"] = [
+        {"name": "burst", "burst_factor": "2", "request_mib": 1, "limit_mib": 2, "x": 1}
+    ]
+    expected = replace(OUTCOME, memory_groups=(MemoryGroup("burst", "2", 1, 2),))
+    assert Outcome.from_dict(values) == expected
 
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"verdict": "unheard of"}, {"verdict": "succeeded"}, {"verdict": "succeeded", "executors": [3]}],
+    [
+        {},
+        {"verdict": "unheard of"},
+        {"verdict": "succeeded"},
+        {"verdict": "succeeded", "executors": [3]},
+        {**OUTCOME.as_dict(), "memory_groups": [{}]},
+        {**OUTCOME.as_dict(), "ooms": [{}]},
+        {**OUTCOME.as_dict(), "advice": [3]},
+    ],
 )
 def test_anything_else_is_no_outcome(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError):

@@ -189,7 +189,7 @@ ENDED: dict[str, tuple[dict[str, Any], dict[str, Any], type, EndKind, int | None
         status("Failed", state=terminated(137)),
         {},
         Failed,
-        EndKind.ERROR,
+        EndKind.MAYBE_OUT_OF_MEMORY,
         137,
         "possibly for memory",
     ),

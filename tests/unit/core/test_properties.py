@@ -27,6 +27,7 @@ HONOURED = {
     "spark.driver.memoryOverhead": "3g",
     "spark.driver.memoryOverheadFactor": "0.9",
     "spark.driver.minMemoryOverhead": "3g",
+    "spark.driver.resource.": "1",
     "spark.executor.cores": "3",
     "spark.executor.defaultJavaOptions": "-Da=b",
     "spark.executor.extraClassPath": "/x",
@@ -35,15 +36,19 @@ HONOURED = {
     "spark.executor.instances": "7",
     "spark.executor.memory": "3g",
     "spark.executor.memoryOverhead": "3g",
+    "spark.executor.memoryOverheadBursty.enabled": "true",
+    "spark.executor.memoryOverheadBursty.factor": "1.2",
     "spark.executor.memoryOverheadFactor": "0.9",
     "spark.executor.minMemoryOverhead": "3g",
     "spark.executor.pyspark.memory": "3g",
+    "spark.executor.resource.": "1",
     "spark.executorEnv.": "x",
     "spark.kubernetes.allocation.batch.delay": "7s",
     "spark.kubernetes.allocation.batch.size": "7",
     "spark.kubernetes.allocation.executor.timeout": "7h",
     "spark.kubernetes.allocation.maxPendingPods": "7",
     "spark.kubernetes.allocation.maxPendingPodsPerRp": "7",
+    "spark.kubernetes.allocation.recoveryMode.enabled": "true",
     "spark.kubernetes.authenticate.driver.serviceAccountName": "spark",
     "spark.kubernetes.authenticate.executor.serviceAccountName": "spark",
     "spark.kubernetes.authenticate.serviceAccountName": "spark",
@@ -58,6 +63,9 @@ HONOURED = {
     "spark.kubernetes.driver.node.selector.": "x",
     "spark.kubernetes.driver.request.cores": "100m",
     "spark.kubernetes.driver.scheduler.name": "other",
+    "spark.kubernetes.driver.secretKeyRef.": "secret:key",
+    "spark.kubernetes.driver.secrets.": "/x",
+    "spark.kubernetes.driver.volumes.": "/x",
     "spark.kubernetes.driverEnv.": "x",
     "spark.kubernetes.executor.annotation.": "x",
     "spark.kubernetes.executor.container.image": "other/spark:4.3.0",
@@ -66,7 +74,14 @@ HONOURED = {
     "spark.kubernetes.executor.node.selector.": "x",
     "spark.kubernetes.executor.request.cores": "100m",
     "spark.kubernetes.executor.scheduler.name": "other",
+    "spark.kubernetes.executor.secretKeyRef.": "secret:key",
+    "spark.kubernetes.executor.secrets.": "/x",
     "spark.kubernetes.executor.terminationGracePeriodSeconds": "7",
+    "spark.kubernetes.executor.volumes.": "/x",
+    "spark.kubernetes.hadoop.configMapName": "hadoop",
+    "spark.kubernetes.kerberos.krb5.configMapName": "krb5",
+    "spark.kubernetes.legacy.useReadWriteOnceAccessMode": "true",
+    "spark.kubernetes.local.dirs.tmpfs": "true",
     "spark.kubernetes.memoryOverheadFactor": "0.9",
     "spark.kubernetes.namespace": "other",
     "spark.kubernetes.node.selector.": "x",
@@ -75,10 +90,46 @@ HONOURED = {
     "spark.memory.offHeap.enabled": "true",
     "spark.memory.offHeap.size": "7g",
     "spark.network.crypto.enabled": "true",
+    "spark.task.cpus": "2",
+    "spark.task.maxFailures": "8",
+    "spark.task.resource.": "1",
 }
 """For every property that is honoured, a value other than its default."""
 
-ALWAYS = {"spark.memory.offHeap.enabled": {"spark.memory.offHeap.size": "1g"}}
+ON_DEMAND = "spark.kubernetes.executor.volumes.persistentVolumeClaim.x."
+
+ALWAYS = {
+    "spark.driver.resource.": {
+        "spark.driver.resource.gpu.vendor": "nvidia.com",
+        "spark.driver.resource.gpu.discoveryScript": "/x",
+        "spark.driver.resource.gpu.amount": "2",
+    },
+    "spark.executor.resource.": {
+        "spark.executor.resource.gpu.vendor": "nvidia.com",
+        "spark.executor.resource.gpu.discoveryScript": "/x",
+        "spark.executor.resource.gpu.amount": "2",
+    },
+    "spark.kubernetes.legacy.useReadWriteOnceAccessMode": {
+        ON_DEMAND + "mount.path": "/x",
+        ON_DEMAND + "options.claimName": "OnDemand",
+        ON_DEMAND + "options.storageClass": "fast",
+        ON_DEMAND + "options.sizeLimit": "1Gi",
+    },
+    "spark.task.resource.": {
+        "spark.executor.resource.gpu.vendor": "nvidia.com",
+        "spark.executor.resource.gpu.discoveryScript": "/x",
+        "spark.executor.resource.gpu.amount": "2",
+    },
+    "spark.executor.memoryOverheadBursty.enabled": {
+        "spark.executor.memoryOverheadBursty.enabled": "false",
+        "spark.executor.memoryOverheadBursty.factor": "1.2",
+    },
+    "spark.executor.memoryOverheadBursty.factor": {
+        "spark.executor.memoryOverheadBursty.enabled": "true",
+        "spark.executor.memoryOverheadBursty.factor": "1.1",
+    },
+    "spark.memory.offHeap.enabled": {"spark.memory.offHeap.size": "1g"},
+}
 
 
 def names(treatment: Treatment) -> list[str]:
@@ -86,6 +137,12 @@ def names(treatment: Treatment) -> list[str]:
 
 
 def written(name: str) -> str:
+    if name.endswith(".resource."):
+        return name + "gpu.amount"
+    if name.endswith(".volumes."):
+        return name + "emptyDir.x.mount.path"
+    if name.endswith(".secrets."):
+        return name + "something"
     return name + "SOMETHING" if name.endswith(".") else name
 
 
@@ -134,6 +191,12 @@ def test_only_rules_that_refuse_something_say_what_to_do(rule: Rule) -> None:
     assert bool(rule.remedy) is (rule.treatment in (Treatment.FIXED, Treatment.REFUSED))
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_what_is_honoured_says_what_it_changes_and_where_spark_does_it(rule: Rule) -> None:
+    assert bool(rule.effect) is (rule.treatment is Treatment.HONOURED)
+    assert rule.source or rule.treatment is not Treatment.HONOURED
+
+
 @pytest.mark.parametrize(
     ("name", "treatment"),
     [
@@ -141,8 +204,9 @@ def test_only_rules_that_refuse_something_say_what_to_do(rule: Rule) -> None:
         pytest.param("spark.hadoop.fs.s3a.endpoint", Treatment.PASSED, id="Hadoop's"),
         pytest.param("spark.kubernetes.executor.labels.team", Treatment.REFUSED, id="a slip of the pen"),
         pytest.param("spark.kubernetes.future", Treatment.REFUSED, id="unknown to this package"),
-        pytest.param("spark.kubernetes.executor.volumes.nfs.x.mount.path", Treatment.REFUSED, id="volumes"),
-        pytest.param("spark.executor.resource.gpu.amount", Treatment.REFUSED, id="GPU"),
+        pytest.param("spark.kubernetes.executor.volumes.nfs.x.mount.path", Treatment.HONOURED, id="volumes"),
+        pytest.param("spark.executor.resource.gpu.amount", Treatment.HONOURED, id="GPU"),
+        pytest.param("spark.kubernetes.kerberos.tokenSecret.name", Treatment.REFUSED, id="Kerberos tokens"),
         pytest.param(
             "spark.kubernetes.authenticate.driver.serviceAccountName",
             Treatment.HONOURED,

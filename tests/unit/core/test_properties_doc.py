@@ -47,8 +47,11 @@ def _honoured() -> Iterator[str]:
     yield "They shape pods or their allocation, with Spark's meaning."
     yield ""
     yield from _table(
-        ("property", "passed on as well"),
-        ((_name(rule), "yes" if rule.also_passed else "") for rule in _rules(Treatment.HONOURED)),
+        ("property", "what it changes", "passed on as well", "Spark's class"),
+        (
+            (_name(rule), rule.effect, "yes" if rule.also_passed else "", rule.source)
+            for rule in _rules(Treatment.HONOURED)
+        ),
     )
 
 
@@ -77,10 +80,13 @@ def _refused() -> Iterator[str]:
     yield "They would shape a pod in a way that is not supported, or have no effect."
     yield ""
     yield from _table(
-        ("property", "accepted in `conf`", "why, and what to use"),
+        ("property", "accepted in `conf`", "why, and what to use", "Spark's class"),
         (
-            *((_name(rule), _code(rule.accepted), rule.remedy) for rule in _rules(Treatment.REFUSED)),
-            ("any other " + _name(unknown), _code(unknown.accepted), unknown.remedy),
+            *(
+                (_name(rule), _code(rule.accepted), rule.remedy, rule.source)
+                for rule in _rules(Treatment.REFUSED)
+            ),
+            ("any other " + _name(unknown), _code(unknown.accepted), unknown.remedy, unknown.source),
         ),
     )
 

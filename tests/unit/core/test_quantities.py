@@ -117,6 +117,11 @@ def test_quantities_of_memory_become_bytes(text: str, size: int) -> None:
     assert quantities.parse_quantity_bytes(text, field=FIELD) == size
 
 
+def test_quantities_are_exact_before_they_are_rounded() -> None:
+    assert quantities.parse_quantity("1500u", field=FIELD) * 1_000_000 == 1500
+    assert quantities.parse_quantity("1Gi", field=FIELD) == quantities.parse_quantity("1024Mi", field=FIELD)
+
+
 def test_e_alone_is_exa_which_no_cluster_holds() -> None:
     with pytest.raises(InvalidConfiguration, match="larger than anything"):
         quantities.parse_quantity_bytes("1E", field=FIELD)

@@ -3,19 +3,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_spark_k8s.core.actions import (
     Action,
     CreateExecutor,
     DeletePod,
+    ListPods,
     MarkDriver,
     RecordDrivers,
+    RecordOutcome,
     Trouble,
 )
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.history import EndedExecutor, History
+from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.pod_state import EndKind, Pending, PodState, Running, Unknown
 from airflow_spark_k8s.core.reconcile import AskSpark, reconcile
 from airflow_spark_k8s.core.settings import ControllerSettings
@@ -119,6 +122,7 @@ class World:
         return sum(isinstance(pod.state, Pending) for pod in self._staying)
 
 
+@settings(deadline=None)
 @given(_views(), _ALLOCATIONS)
 def test_no_limit_is_ever_passed_and_the_work_comes_to_an_end(
     view: Observed, allocation: AllocationSettings
@@ -160,6 +164,7 @@ def test_a_second_look_at_an_unchanged_world_does_nothing(
     assert quiet.next_state == again.next_state
 
 
+@settings(deadline=None)
 @given(_views(), _ALLOCATIONS)
 def test_the_same_input_gives_the_same_plan(view: Observed, allocation: AllocationSettings) -> None:
     wanted, state = desired(target=allocation.target, batch_size=allocation.batch_size), State("me")
@@ -232,3 +237,16 @@ def test_the_driver_is_asked_as_often_as_it_is_worth(
 
 def test_without_settings_nobody_is_asked() -> None:
     assert Story(Desired(REFERENCE)).look(observed()).ask is None
+
+
+def test_before_a_driver_counts_as_lost_its_pods_are_asked_for() -> None:
+    failed_job = job(JobPhase.FAILED, driver_uids=("uid-d-1",))
+    view = observed(job=failed_job)
+    story = Story(fails=lambda action: Trouble.UNCERTAIN)
+    assert acts(story.look(view)) == ()
+    assert acts(story.look(view, after=10)) == (ListPods(),)
+    assert acts(story.look(view)) == (), "the server does not answer"
+    story.fails = lambda action: Trouble.NONE
+    plan = story.look(view, after=1)
+    assert acts(plan) == (ListPods(),)
+    assert [type(action) for action in acts(story.look(view, after=20))][-1] is RecordOutcome

@@ -90,6 +90,75 @@ def test_a_pod_that_leaves_keeps_its_grace() -> None:
     assert seen.leaving_seconds == 30
 
 
+LOW_ON_MEMORY = (
+    "The node was low on resource: memory. Threshold quantity: 100Mi, available: 51Mi. "
+    "Container spark-kubernetes-executor was using 2Gi, request is 1Gi, has larger consumption of memory. "
+)
+DISRUPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "it runs": (status("Running", EXECUTOR, RUNNING), None),
+    "it failed by itself": (status("Failed", EXECUTOR, terminated(1)), None),
+    "its node ran low on memory": (
+        status(
+            "Failed",
+            EXECUTOR,
+            terminated(137),
+            conditions={"DisruptionTarget": "TerminationByKubelet"},
+            reason="Evicted",
+            message=LOW_ON_MEMORY,
+        ),
+        "MemoryPressure",
+    ),
+    "its node ran low on memory, on a cluster without that condition": (
+        {"phase": "Failed", "reason": "Evicted", "message": LOW_ON_MEMORY},
+        "MemoryPressure",
+    ),
+    "its node ran low on disk space": (
+        status(
+            "Failed",
+            EXECUTOR,
+            terminated(137),
+            conditions={"DisruptionTarget": "TerminationByKubelet"},
+            reason="Evicted",
+            message="The node was low on resource: ephemeral-storage. ",
+        ),
+        "TerminationByKubelet",
+    ),
+    "it filled its own scratch volume": (
+        {"phase": "Failed", "reason": "Evicted", "message": 'Usage of EmptyDir volume "x" exceeds the limit'},
+        "Evicted",
+    ),
+    "it was evicted and nobody says why": ({"phase": "Failed", "reason": "Evicted"}, "Evicted"),
+    "its own message speaks of memory": (
+        {"phase": "Failed", "reason": "Error", "message": LOW_ON_MEMORY},
+        None,
+    ),
+    "somebody evicted it": (
+        status("Running", EXECUTOR, RUNNING, conditions={"DisruptionTarget": "EvictionByEvictionAPI"}),
+        "EvictionByEvictionAPI",
+    ),
+    "another pod was more important": (
+        status("Failed", EXECUTOR, terminated(143), conditions={"DisruptionTarget": "PreemptionByScheduler"}),
+        "PreemptionByScheduler",
+    ),
+    "its node does not answer": (
+        status("Running", EXECUTOR, RUNNING, conditions={"DisruptionTarget": "DeletionByTaintManager"}),
+        "DeletionByTaintManager",
+    ),
+}
+
+
+@pytest.mark.parametrize(("shown", "cause"), DISRUPTIONS.values(), ids=DISRUPTIONS.keys())
+def test_why_the_cluster_takes_an_executor_away(shown: dict[str, Any], cause: str | None) -> None:
+    seen = executor_pod_of(pod("e", owner="d", labels=EXECUTOR_LABELS, status=shown))
+    assert seen is not None
+    assert seen.disruption == cause
+
+
+def test_the_peak_of_an_executor_is_known_if_the_driver_told_it() -> None:
+    view = spark(1, 2, peaks={1: 700})
+    assert [view.peak_memory_mib(number) for number in (1, 2, 3)] == [700, None, None]
+
+
 DEPARTURES: dict[str, tuple[Any, type, EndKind]] = {
     "it had succeeded": (driver(GONE_HOME), Succeeded, EndKind.COMPLETED),
     "it ran": (driver(), Failed, EndKind.DELETED),

@@ -27,7 +27,8 @@ def _scene(view: Observed, seconds: float = 0.0, deadline: float | None = None, 
     since: dict[Key, float] = {key: START for key in verdict_conditions(view)}
     controller = ControllerSettings(AllocationSettings(3), (4, 3, 0), **settings)
     wanted = Desired(REFERENCE, controller, deadline)
-    return Scene(wanted, view, State("me"), since, START + seconds)
+    state = State("me", listed_at=START + seconds)
+    return Scene(wanted, view, state, since, START + seconds)
 
 
 def _with(state: Any, **fields: Any) -> Observed:
@@ -52,7 +53,6 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "failed, the pod's end is on its way": (observed(job=FAILED), 9, None),
     "failed, and the pod's end never came": (observed(job=FAILED), 10, Verdict.DRIVER_LOST),
     "failed, no pod at all": (observed(job=FAILED, drivers=()), 10, Verdict.DRIVER_LOST),
-    "failed, pods cannot be seen": (observed(job=FAILED, pods_current=False), 100, None),
     "failed for no reason": (observed(job=job(JobPhase.FAILED)), 10, Verdict.DRIVER_LOST),
     "the Job's own deadline": (observed(job=TOO_LONG), 0, Verdict.TIMED_OUT),
     "ended by a controller": (
@@ -88,6 +88,13 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "settings that may come": (observed(settings_problem="not found"), 119, None),
     "settings that do not come": (observed(settings_problem="not found"), 120, Verdict.DRIVER_START_FAILED),
 }  # fmt: skip
+
+
+def test_no_driver_is_lost_before_somebody_has_asked_for_it() -> None:
+    scene = replace(_scene(observed(job=FAILED), 100), state=State("me"))
+    assert judge(scene) is None
+    seen = replace(_scene(_with(failed(), job=FAILED), 100), state=State("me"))
+    assert judge(seen) is not None
 
 
 @pytest.mark.parametrize(("view", "seconds", "verdict"), VERDICTS.values(), ids=VERDICTS.keys())

@@ -11,8 +11,14 @@ import pytest
 from aiohttp import web
 from fake_server import TestServer
 
+from airflow_spark_k8s.core.request import RecoveryRequest, Shaping
 from airflow_spark_k8s.exceptions import InvalidConfiguration
-from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook, connection_settings
+from airflow_spark_k8s.hooks.spark_kubernetes import (
+    RECOVERY_EXTRAS,
+    SHAPING_EXTRAS,
+    SparkKubernetesHook,
+    connection_settings,
+)
 from airflow_spark_k8s.kube.config import ClusterSettings
 
 MakeConnection = Callable[..., str]
@@ -44,6 +50,35 @@ def test_defaults_of_applications_are_read() -> None:
     assert settings.conf == {"spark.a": "true", "spark.b": "2", "spark.c": "x", "spark.d": "0.5"}
 
 
+def test_defaults_of_how_pods_are_shaped_are_read() -> None:
+    extras: dict[str, Any] = {
+        "burst_factor": '{"factor": 1.2, "fraction": 0.25}',
+        "min_guaranteed_ratio": 0.2,
+        "burst_offheap": None,
+        "driver_priority_class": "drivers",
+        "executor_qos_class": "Burstable",
+    }
+    assert connection_settings({"in_cluster": True, **extras}).shaping == Shaping(**extras)
+
+
+def test_fields_of_the_form_that_were_left_empty_say_nothing() -> None:
+    extras = dict.fromkeys(SHAPING_EXTRAS | RECOVERY_EXTRAS, "")
+    settings = connection_settings({"in_cluster": True, **extras})
+    assert (settings.shaping, settings.recovery) == (Shaping(), RecoveryRequest())
+
+
+def test_defaults_of_how_executors_recover_are_read() -> None:
+    extras: dict[str, Any] = {
+        "memory_step_factor": "2",
+        "max_executor_memory": "16g",
+        "drain_fraction": 0,
+        "sticky_recovery": False,
+        "recovery_node_selector": '{"pool": "steady"}',
+        "recovery_tolerations": [{"key": "spot", "operator": "Exists"}],
+    }
+    assert connection_settings({"in_cluster": True, **extras}).recovery == RecoveryRequest(**extras)
+
+
 def test_conf_may_be_json_in_a_string() -> None:
     assert connection_settings({"in_cluster": True, "conf": '{"spark.a": "b"}'}).conf == {"spark.a": "b"}
 
@@ -64,6 +99,25 @@ def test_names_with_the_forms_prefix_are_understood(prefix: str) -> None:
         pytest.param({"conf": [1]}, "conf.*object of Spark properties", id="conf is a list"),
         pytest.param({"conf": {"spark.a": {"b": 1}}}, "conf spark.a.*text, a number", id="a nested value"),
         pytest.param({"image": ["x"]}, "image.*must be text", id="an image that is no text"),
+        pytest.param(
+            {"burst_factor": 0.5}, r"^burst_factor \(from the connection\)=0.5", id="a factor below 1"
+        ),
+        pytest.param(
+            {"executor_qos_class": "Good"},
+            r"executor_qos_class \(from the connection\)='Good'",
+            id="an unknown class",
+        ),
+        pytest.param(
+            {"memory_step_factor": "1"},
+            r"^memory_step_factor \(from the connection\)='1'",
+            id="memory that does not grow",
+        ),
+        pytest.param(
+            {"recovery_tolerations": "{"},
+            r"^recovery_tolerations \(from the connection\)='{'.*JSON",
+            id="tolerations that are no JSON",
+        ),
+        pytest.param({"learn": "runs"}, "not known", id="learning is a matter of each task"),
         pytest.param({"xcom_sidecar_container_image": "x"}, "not known", id="an extra of another type"),
     ],
 )

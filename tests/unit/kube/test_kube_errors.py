@@ -93,3 +93,12 @@ def test_no_answer_names_the_host_and_says_what_to_check(cause: OSError, hint: s
     assert "https://k8s:6443 does not answer" in str(error)
     assert hint in str(error)
     assert type(cause).__name__ == error.reason
+
+
+def test_a_page_of_a_load_balancer_does_not_say_that_an_object_is_gone() -> None:
+    page = b"default backend - 404"
+    error = error_from_answer("DELETE", "/api/v1/namespaces/a/pods/p", 404, page)
+    assert isinstance(error, exceptions.ClusterUnreachable)
+    assert "default backend" in str(error)
+    behind_the_proxy = "/api/v1/namespaces/a/pods/p:4040/proxy/api/v1/applications/x"
+    assert isinstance(error_from_answer("GET", behind_the_proxy, 404, b"no such app"), exceptions.NotFound)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 
+from airflow_spark_k8s.core.spec import Manifests
 from airflow_spark_k8s.exceptions import (
     ClusterError,
     ClusterUnreachable,
@@ -31,6 +33,8 @@ class Reviewing(FakeApi):
         super().__init__()
         self._denied = denied
         self._refuse = refuse or {}
+        self.priority_classes = {"high"}
+        self.hides_priority_classes = False
 
     def _answer(self, method: str, path: str, params: Any, body: Any, content_type: str) -> Any:
         if "selfsubjectaccessreviews" in path:
@@ -39,6 +43,12 @@ class Reviewing(FakeApi):
             assert wanted["namespace"] == "spark"
             assert wanted.get("group", "") == ("batch" if wanted["resource"] == "jobs" else "")
             return {"status": {"allowed": f"{wanted['verb']} {name}" not in self._denied}}
+        if "priorityclasses" in path:
+            if self.hides_priority_classes:
+                raise Forbidden("no")
+            if path.rsplit("/", 1)[-1] not in self.priority_classes:
+                raise NotFound("not found")
+            return {}
         if body is None:
             return super()._answer(method, path, params, body, content_type)
         role = (body["metadata"].get("labels") or {}).get("spark-role", "")
@@ -151,6 +161,62 @@ async def test_what_would_go_wrong_is_told(
         await preflight(Reviewing(refuse=refuse), MANIFESTS)
 
 
+FIELDS = {"driver": "driver_priority_class", "executor": "executor_priority_class (from the connection)"}
+
+
+def with_classes(driver: str | None, executor: str | None) -> Manifests:
+    manifests = copy.deepcopy(MANIFESTS)
+    for spec, name in (
+        (manifests.job["spec"]["template"]["spec"], driver),
+        (manifests.executor["spec"], executor),
+    ):
+        if name is not None:
+            spec["priorityClassName"] = name
+    return manifests
+
+
+@pytest.mark.parametrize(
+    ("manifests", "fields", "message"),
+    [
+        pytest.param(
+            with_classes("none", None), FIELDS, "^driver_priority_class='none'.*create it", id="the driver's"
+        ),
+        pytest.param(
+            with_classes("high", "none"),
+            FIELDS,
+            r"^executor_priority_class \(from the connection\)='none'",
+            id="the executors'",
+        ),
+        pytest.param(with_classes(None, "none"), {}, "^priorityClassName='none'", id="of unknown origin"),
+    ],
+)
+async def test_a_priority_class_that_can_be_read_to_be_missing_is_told_first(
+    manifests: Manifests, fields: dict[str, str], message: str
+) -> None:
+    api = Reviewing()
+    with pytest.raises(InvalidConfiguration, match=message):
+        await preflight(api, manifests, fields)
+    assert api.dry_runs == []
+
+
+async def test_a_priority_class_that_is_there_is_no_problem() -> None:
+    assert await preflight(Reviewing(), with_classes("high", "high"), FIELDS) == ()
+
+
+async def test_priority_classes_that_nobody_may_read_are_left_to_the_dry_run() -> None:
+    refused = Forbidden('pods "x" is forbidden: no PriorityClass with name high was found')
+    api = Reviewing(refuse={"executor Pod": refused})
+    api.hides_priority_classes = True
+    with pytest.raises(InvalidConfiguration, match=r"^executor_priority_class .*='high': no such priority"):
+        await preflight(api, with_classes("high", "high"), FIELDS)
+
+
+async def test_nobody_asks_for_priority_classes_that_are_not_used() -> None:
+    api = Reviewing()
+    await preflight(api, MANIFESTS, FIELDS)
+    assert not [call for call in api.calls if "priorityclasses" in call]
+
+
 async def test_a_full_quota_for_pods_is_no_error() -> None:
     warnings = await preflight(
         Reviewing(refuse={"executor Pod": QuotaExceeded("exceeded quota: q")}), MANIFESTS
@@ -180,5 +246,5 @@ async def test_objects_that_are_there_already_are_no_error() -> None:
 
 async def test_missing_rights_keep_their_order() -> None:
     denied = [RIGHTS[3], RIGHTS[-1]]
-    api = Reviewing(denied=("watch jobs", "get pods/proxy"))
+    api = Reviewing(denied=("watch jobs", "list events"))
     assert list(await missing_rights(api, "spark")) == denied

@@ -42,6 +42,13 @@ EXECUTORS = [
         "rddBlocks": 3,
         "resourceProfileId": 0,
         "addTime": "2026-11-23T05:00:00.000GMT",
+        "peakMemoryMetrics": {
+            "JVMHeapMemory": 10**12,
+            "ProcessTreeJVMVMemory": 10**12,
+            "ProcessTreeJVMRSSMemory": 250 * 2**20,
+            "ProcessTreePythonRSSMemory": 301 * 2**20 + 1,
+            "ProcessTreeOtherRSSMemory": 2 * 2**20,
+        },
     },
     {"id": "2", "isActive": False, "hostPort": "10.0.0.3:1", "removeReason": "Executor heartbeat timed out"},
 ]
@@ -88,15 +95,47 @@ async def test_executors_are_told_without_the_driver() -> None:
     spark, _ = rest({"/applications/pi-r0-abcde/allexecutors": EXECUTORS})
     assert await spark.executors() == Answered(
         (
-            SparkExecutor("1", True, "10.0.0.2:40001", 2, 1, 7, 1, 3, 0, "2026-11-23T05:00:00.000GMT", None),
+            SparkExecutor(
+                "1", True, "10.0.0.2:40001", 2, 1, 7, 1, 3, 0, "2026-11-23T05:00:00.000GMT", None, 554
+            ),
             SparkExecutor("2", False, "10.0.0.3:1", 0, 0, 0, 0, 0, 0, None, "Executor heartbeat timed out"),
         )
     )
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"peakMemoryMetrics": None},
+        {"peakMemoryMetrics": {"JVMHeapMemory": 9, "ProcessTreeJVMRSSMemory": 0}},
+    ],
+    ids=["nothing told", "no task has reported", "processes are not measured"],
+)
+async def test_a_peak_that_was_not_measured_is_not_known(told: dict[str, Any]) -> None:
+    spark, _ = rest({"/applications/pi-r0-abcde/allexecutors": [{"id": "1", "isActive": True, **told}]})
+    answer = await spark.executors()
+    assert isinstance(answer, Answered)
+    assert [executor.peak_memory_mib for executor in answer.data] == [None]
+
+
 async def test_tasks_are_summed_by_partition_without_skipped_stages_and_what_failed_ones_left() -> None:
     spark, _ = rest({"/applications/pi-r0-abcde/stages": STAGES})
     assert await spark.tasks() == Answered(TaskProgress(1, 1, 165, 45, 4, 3))
+
+
+async def test_the_latest_attempt_of_a_stage_counts() -> None:
+    tasks = {"numTasks": 1, "numActiveTasks": 0}
+    stages = [
+        {"stageId": 8, "attemptId": 0, "status": "PENDING", **tasks},
+        {"stageId": 7, "attemptId": 1, "status": "ACTIVE", **tasks},
+        {"stageId": 7, "attemptId": 0, "status": "FAILED", **tasks},
+        {"stageId": 6, "attemptId": 0, "status": "SKIPPED", **tasks},
+    ]
+    spark, _ = rest({"/applications/pi-r0-abcde/stages": stages})
+    answer = await spark.tasks()
+    assert isinstance(answer, Answered)
+    assert answer.data.stages == {6: "SKIPPED", 7: "ACTIVE", 8: "PENDING"}
 
 
 async def test_jobs_are_counted_by_state() -> None:

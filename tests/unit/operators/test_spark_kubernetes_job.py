@@ -2,21 +2,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Context
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.task_runner import _serialize_rendered_fields
 from airflow.sdk.log import redact
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_spark_k8s.core.advice import Base, Learnt, learnt_of
+from airflow_spark_k8s.core.memory_losses import CORES, Advice
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import ApplicationReference
-from airflow_spark_k8s.exceptions import DriverFailed, InvalidConfiguration, SparkKubernetesError
+from airflow_spark_k8s.exceptions import (
+    DriverFailed,
+    Forbidden,
+    InvalidConfiguration,
+    SparkKubernetesError,
+)
+from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
+from airflow_spark_k8s.operators.learning import KEY
+from airflow_spark_k8s.operators.plan import Plan
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
+from airflow_spark_k8s.operators.submission import Submission
 
 SECRET = "correct-horse-battery"
 
@@ -208,3 +219,111 @@ def test_a_literal_secret_of_the_dag_file_is_there_when_the_task_runs() -> None:
     task = operator(conf={"spark.hadoop.fs.s3a.access.key": SECRET})
     assert task.conf == {"spark.hadoop.fs.s3a.access.key": "***"}
     assert rendered(task)._full_conf() == {"spark.hadoop.fs.s3a.access.key": SECRET}
+
+
+OUT_OF_MEMORY = Outcome(
+    verdict=Verdict.DRIVER_FAILED,
+    message="exit code 1",
+    namespace="spark",
+    application="d-t",
+    job_name="d-t-r0",
+    advice=(Advice(CORES, 2, 1, "executor 4 was killed for memory in stage 7"),),
+)
+BASE = Base(cores=2, heap_mib=1024, overhead_mib=1024)
+CONF = {"spark.executor.cores": "2", "spark.executor.memory": "1g", "spark.executor.memoryOverhead": "1g"}
+
+
+class Store:
+    """Airflow's task state store, and the XComs of one task."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+        self.pushed: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return self.kept.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.kept[key] = json.loads(json.dumps(value))
+
+    def context(self) -> Any:
+        made = {**context("t"), "task_state_store": self}
+        made["ti"].xcom_push = lambda key, value: self.pushed.update({key: value})
+        return made
+
+
+def resume(task: SparkKubernetesJobOperator, store: Store, known: Learnt | None) -> None:
+    event = {"reference": asdict(REFERENCE), "outcome": OUT_OF_MEMORY.as_dict()}
+    with pytest.raises(DriverFailed):
+        task.execute_complete(store.context(), event, known=None if known is None else known.as_dict())
+
+
+def test_a_try_that_failed_for_memory_teaches_the_next_try_and_the_next_run(nowhere: str) -> None:
+    store = Store()
+    resume(operator(conn_id=nowhere), store, Learnt.nothing(BASE))
+    learnt = learnt_of(store.kept[KEY])
+    assert learnt is not None
+    assert (learnt.base, learnt.recovery, learnt.origin) == (BASE, True, "try 1 of run r")
+    assert learnt_of(store.pushed[KEY]) == learnt
+    assert store.pushed["return_value"]["advice"][0]["dimension"] == CORES
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "known"),
+    [
+        pytest.param({"learn": "off"}, Learnt.nothing(BASE), id="a task that does not learn"),
+        pytest.param({}, None, id="an application that was submitted by an older version"),
+    ],
+)
+def test_nothing_is_kept(nowhere: str, kwargs: dict[str, Any], known: Learnt | None) -> None:
+    store = Store()
+    resume(operator(conn_id=nowhere, **kwargs), store, known)
+    assert store.kept == {}
+    assert KEY not in store.pushed
+
+
+def test_a_task_without_xcoms_teaches_its_next_try_only(nowhere: str) -> None:
+    store = Store()
+    resume(operator(conn_id=nowhere, do_xcom_push=False), store, Learnt.nothing(BASE))
+    assert KEY in store.kept
+    assert store.pushed == {}
+
+
+class WithoutCluster(SparkKubernetesJobOperator):
+    """Remembers what it would submit, refuses what is larger than the task asks for, and ends at once."""
+
+    plans: tuple[Plan, ...] = ()
+    refuses_lessons = False
+
+    def _submit(self, hook: SparkKubernetesHook, plan: Plan, context: Context) -> Submission:
+        self.plans = (*self.plans, plan)
+        if self.refuses_lessons and plan.lesson.conf:
+            raise Forbidden("maximum memory usage per Container is 2Gi", status=403)
+        self._known = plan.lesson.known
+        return Submission(REFERENCE, replace(OUT_OF_MEMORY, verdict=Verdict.SUCCEEDED, advice=()))
+
+
+def second_try(nowhere: str, *, refuses_lessons: bool = False) -> tuple[WithoutCluster, Store]:
+    store, application = Store(), "local:///pi.py"
+    resume(operator(conn_id=nowhere), store, Learnt.nothing(BASE))
+    task = WithoutCluster(task_id="t", application=application, conn_id=nowhere, conf=CONF)
+    task.refuses_lessons = refuses_lessons
+    store.pushed.clear()
+    task.execute(store.context())
+    return task, store
+
+
+def test_the_next_try_starts_with_what_was_learnt_and_passes_it_on(nowhere: str) -> None:
+    task, store = second_try(nowhere)
+    (plan,) = task.plans
+    assert plan.application.recovery is not None
+    assert plan.application.recovery.mode == "on"
+    assert store.pushed[KEY] == store.kept[KEY]
+
+
+def test_what_was_learnt_does_not_keep_an_application_from_starting(nowhere: str) -> None:
+    task, store = second_try(nowhere, refuses_lessons=True)
+    refused, plain = task.plans
+    assert refused.lesson.conf
+    assert not plain.lesson.conf
+    assert KEY not in store.pushed

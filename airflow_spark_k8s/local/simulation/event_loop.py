@@ -1,0 +1,46 @@
+"""An event loop on virtual time whose order of events is drawn from a seed."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from airflow_spark_k8s.local.timers import VirtualTimeLoop
+
+
+class _ShuffledTimer(asyncio.TimerHandle):
+    """Among timers of one moment the order is drawn: no code may count on one."""
+
+    __slots__ = ("_rank",)
+
+    def __init__(self, rank: tuple[float, int], *args: Any) -> None:
+        super().__init__(*args)
+        self._rank = rank
+
+    def __lt__(self, other: Any) -> bool:
+        return (self.when(), self._rank) < (other.when(), other._rank)
+
+
+class SimulationLoop(VirtualTimeLoop):
+    """A `VirtualTimeLoop` in which calls that fall due together come in a random order."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._order = itertools.count()
+        super().__init__()
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Handle of a call to be made at `when`."""
+        rank = (self._chance.random(), next(self._order))
+        timer = _ShuffledTimer(rank, when, callback, args, self, context)
+        # What asyncio's own call_at does, which offers no way to choose the class of the handle.
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer

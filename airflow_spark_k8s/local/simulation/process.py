@@ -1,0 +1,99 @@
+"""One operating system process of Airflow: a worker or a triggerer, which may die at any await."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any, TypeVar
+
+from airflow_spark_k8s.local.timers import EPOCH
+
+T = TypeVar("T")
+
+
+class MachineClock:
+    """A `controller.clock.Clock` on virtual time: its wall clock is somewhat wrong and may jump."""
+
+    def __init__(self, chance: random.Random, epoch: datetime = EPOCH) -> None:
+        self._chance = chance
+        self._epoch = epoch.timestamp()
+        self._offset = chance.uniform(-1.0, 1.0)
+        self._furthest = self._offset  # ahead of the truth, since the start
+
+    def now(self) -> float:
+        """Seconds since the epoch, as this machine believes."""
+        return self._epoch + self.monotonic() + self._offset
+
+    def latest(self) -> float:
+        """The latest time that somebody on this machine may believe it is: clocks are not followed back."""
+        return self._epoch + self.monotonic() + self._furthest
+
+    def monotonic(self) -> float:
+        """The running loop's seconds."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of virtual time."""
+        await asyncio.sleep(seconds)
+
+    def jitter(self) -> float:
+        """A number in [0, 1)."""
+        return self._chance.random()
+
+    def jump(self, seconds: float) -> None:
+        """Put the wall clock forward, or back."""
+        self._offset += seconds
+        self._furthest = max(self._furthest, self._offset)
+
+
+class Process:
+    """
+    A process that runs one coroutine.
+
+    :param calls: how many calls to the API server it makes before it dies; None: it does not die of that.
+    """
+
+    def __init__(self, name: str, chance: random.Random, *, calls: int | None = None) -> None:
+        self.name = name
+        self.clock = MachineClock(chance)
+        self.alive = True
+        self.generation = 0  # of the credentials that it uses
+        self._calls_left = calls
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns; raises ProcessDied if the process dies before."""
+        task: asyncio.Task[T] = asyncio.get_running_loop().create_task(work)
+        self._task = task
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            self.die()
+            await asyncio.wait([task])
+            raise
+        if not self.alive:
+            if not task.cancelled():
+                task.exception()  # nobody is left to be told
+            raise ProcessDied(self.name)
+        return task.result()
+
+    def die(self) -> None:
+        """End at once: nothing that it does from now on reaches anybody."""
+        self.alive = False
+        if self._task is not None:
+            self._task.cancel()
+
+    def reach_out(self) -> None:
+        """Return if the process may talk to others; a dead one does not get any further."""
+        if self._calls_left is not None:
+            self._calls_left -= 1
+            if self._calls_left < 0 and self.alive:
+                self.die()
+        if not self.alive:
+            raise asyncio.CancelledError
+
+
+class ProcessDied(Exception):
+    """The process was killed before its work was done."""

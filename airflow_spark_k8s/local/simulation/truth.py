@@ -1,0 +1,80 @@
+"""Whether a verdict is what the driver really did."""
+
+from __future__ import annotations
+
+from airflow_spark_k8s.core.outcome import Outcome, Verdict
+from airflow_spark_k8s.core.spec import ApplicationReference
+from airflow_spark_k8s.core.verdict import HOPELESS_SECONDS
+from airflow_spark_k8s.local.simulation.stage import Stage
+from airflow_spark_k8s.local.simulation.watcher import Driver, JobRecord
+
+MARGIN_SECONDS = 5.0
+"""What a controller sees it may see so much earlier or later than it happens."""
+
+
+def check_outcome(
+    stage: Stage,
+    reference: ApplicationReference,
+    outcome: Outcome,
+    deadline_epoch_seconds: float | None,
+) -> None:
+    """Tell the stage if an outcome that a controller reports is not true."""
+    drivers = [each for each in stage.watcher.drivers.values() if each.job_uid == reference.job_uid]
+    record = stage.watcher.jobs[reference.job_uid]
+    problem = _problem(stage, outcome, drivers, record)
+    if outcome.verdict is Verdict.TIMED_OUT:
+        # A controller repeats what another one with another clock has recorded.
+        latest = max(process.clock.latest() for process in stage.processes)
+        timed_out = deadline_epoch_seconds is not None and latest >= deadline_epoch_seconds
+        problem = None if timed_out else "no deadline had passed"
+    if problem is None and _differs(outcome, record):
+        problem = f"on the Job stands: {record.outcome.verdict if record.outcome else None}"
+    if problem is not None:
+        stage.broken(f"false verdict on {record.name}: {outcome.verdict} ({outcome.message}): {problem}")
+
+
+def _differs(outcome: Outcome, record: JobRecord) -> bool:
+    """Whether the Job tells later controllers something else."""
+    if record.outcome is None or record.deleted or outcome.verdict is Verdict.TIMED_OUT:
+        return False
+    return record.outcome.verdict is not outcome.verdict
+
+
+def _problem(stage: Stage, outcome: Outcome, drivers: list[Driver], record: JobRecord) -> str | None:
+    """Why the verdict cannot be true; None if it may be."""
+    verdict = outcome.verdict
+    succeeded = [each for each in drivers if each.succeeded_at is not None]
+    if verdict is Verdict.SUCCEEDED:
+        return None if succeeded else "no driver has succeeded"
+    if verdict is Verdict.TIMED_OUT:
+        return None
+    if succeeded and not record.deleted:
+        return f"driver {succeeded[0].name} has succeeded"
+    return _failure_problem(stage, outcome, drivers, record)
+
+
+def _waited_in_vain(driver: Driver, now: float) -> bool:
+    """Whether a driver has not started for as long as it takes to give up."""
+    limits = [HOPELESS_SECONDS[reason] for reason in driver.waiting if reason in HOPELESS_SECONDS]
+    begun = [at for reason, at in driver.waiting.items() if reason in HOPELESS_SECONDS]
+    return bool(limits) and now - min(begun) >= min(limits) - MARGIN_SECONDS
+
+
+def _failure_problem(stage: Stage, outcome: Outcome, drivers: list[Driver], record: JobRecord) -> str | None:
+    verdict = outcome.verdict
+    codes = {each.exit_code for each in drivers if not each.succeeded_at}
+    if verdict is Verdict.DRIVER_FAILED:
+        return None if outcome.exit_code in codes - {0, None} else f"the drivers' exit codes are {codes}"
+    if verdict is Verdict.DRIVER_OUT_OF_MEMORY:
+        killed = any(each.reason == "OOMKilled" or each.exit_code == 52 for each in drivers)
+        return None if killed else "no driver was killed for memory"
+    if verdict is Verdict.DRIVER_LOST:
+        lost = record.deleted or any(each.taken_away for each in drivers)
+        return None if lost else "nobody took it away"
+    if verdict is Verdict.DRIVER_START_FAILED:
+        waited = any(_waited_in_vain(each, stage.now) for each in drivers)
+        return None if waited or "ConfigMap" in outcome.message else "its driver could start"
+    if verdict is Verdict.EXECUTOR_MEMORY_SPENT:
+        uids = {each.uid for each in drivers}
+        return None if uids & stage.watcher.short_of_memory else "no executor was killed for memory"
+    return "nothing of that kind happened"

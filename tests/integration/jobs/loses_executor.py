@@ -1,0 +1,24 @@
+"""Kills the executor that gets the first task, and goes on with another."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from pyspark import TaskContext
+from pyspark.sql import SparkSession
+
+
+def work(number):
+    context = TaskContext.get()
+    if context.partitionId() == 0 and context.attemptNumber() == 0:
+        # A worker's parent is PySpark's daemon, and that one's the executor.
+        daemon = Path(f"/proc/{os.getppid()}/stat").read_text()
+        os.kill(int(daemon.rpartition(")")[2].split()[1]), signal.SIGKILL)
+        time.sleep(60)
+    return number
+
+
+spark = SparkSession.builder.getOrCreate()
+print("counted", spark.sparkContext.parallelize(range(1000), 4).map(work).count())
+spark.stop()
