@@ -37,7 +37,8 @@ SMALL = {
 LIMIT_SECONDS = 220
 
 _CHARGED = re.compile(
-    r"Lost task (\d+)\.\d+ in stage \S+ \(TID \d+\)(?: \(\S+ | on \S+, )executor (\d+)\)?: (.*)"
+    r"TaskSetManager: Lost task (\d+)\.\d+ in stage \S+ \(TID \d+\)"
+    r"(?: \(\S+ | on \S+, )executor (\d+)\)?: (.*)"
 )
 
 

@@ -11,15 +11,15 @@ from airflow_spark_k8s.core.pod_state import EndKind
 from airflow_spark_k8s.core.recovery_settings import RECOVERY_MODE
 from airflow_spark_k8s.local.cluster import LocalCluster
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
-from tests.integration.other_spark import spark_home
-from tests.integration.recovery_runs import Run, run_job
+from tests.recovery.other_spark import spark_home
+from tests.recovery.recovery_runs import Run, run_job
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
 
 MAX_FAILURES = 4  # spark.task.maxFailures, unless it is set
 
-# 59 tasks of 350 MiB and one of 1050 MiB, which has room in a container of 1536 MiB only if it is alone.
-SERIAL_KILLER = "60 350 1050 3"
+# The first task holds 1050 MiB, the others 350: in a container of 1536 MiB it has room only if it is alone.
+SERIAL_KILLER = "{tasks} 350 1050 3"
 FOUR = {"spark.executor.instances": "4", "spark.executor.memoryOverhead": "1g"}
 
 
@@ -29,9 +29,9 @@ def single_task(run: Run) -> set[int]:
 
 
 async def test_a_task_that_kills_every_multi_task_executor_finishes(spark_cluster: SparkCluster) -> None:
-    run = await run_job(spark_cluster, "skewed.py", SERIAL_KILLER, FOUR)
+    run = await run_job(spark_cluster, "skewed.py", SERIAL_KILLER.format(tasks=40), FOUR)
     assert run.outcome.verdict is Verdict.SUCCEEDED, run
-    assert "The largest of 60 tasks held 1050 MiB" in run.driver_log
+    assert "The largest of 40 tasks held 1050 MiB" in run.driver_log
     killed = [loss.executor_id for loss in run.outcome.ooms]
     assert 1 <= len(killed) < MAX_FAILURES, run
     assert {loss.kind for loss in run.outcome.ooms} == {EndKind.OUT_OF_MEMORY}
@@ -43,7 +43,9 @@ async def test_a_task_that_kills_every_multi_task_executor_finishes(spark_cluste
 
 
 async def test_without_recovery_it_fails_after_four_charges(spark_cluster: SparkCluster) -> None:
-    run = await run_job(spark_cluster, "skewed.py", SERIAL_KILLER, {**FOUR, RECOVERY_MODE: "false"})
+    conf = {**FOUR, RECOVERY_MODE: "false"}
+    # So many that there are others beside it to the end.
+    run = await run_job(spark_cluster, "skewed.py", SERIAL_KILLER.format(tasks=70), conf)
     assert run.outcome.verdict is Verdict.DRIVER_FAILED, run
     charged = run.charges(task=0)
     assert len(charged) == len(set(charged)) == MAX_FAILURES, run
@@ -77,10 +79,10 @@ def spark_3_5(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster
 
 async def test_spark_3_5_recovers_too(spark_3_5: SparkCluster) -> None:
     conf = {"spark.executor.instances": "2", "spark.executor.memoryOverhead": "1g"}
-    run = await run_job(spark_3_5, "skewed.py", "24 350 1050 3", conf)
+    run = await run_job(spark_3_5, "skewed.py", SERIAL_KILLER.format(tasks=14), conf)
     assert run.outcome.spark_version == "3.5.9"
     assert run.outcome.verdict is Verdict.SUCCEEDED, run
-    assert "The largest of 24 tasks held 1050 MiB" in run.driver_log
+    assert "The largest of 14 tasks held 1050 MiB" in run.driver_log
     killed = [loss.executor_id for loss in run.outcome.ooms]
     assert 1 <= len(killed) < MAX_FAILURES, run
     assert run.charges(task=0) == killed, run
