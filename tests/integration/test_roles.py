@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,21 +11,20 @@ from typing import Any
 import pytest
 
 from airflow_spark_k8s.cli import main
-from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import run
 from airflow_spark_k8s.core.identity import identify
 from airflow_spark_k8s.core.labels import LABEL_TASK_INSTANCE, LABEL_TI_ID
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.request import ApplicationRequest, Shaping
 from airflow_spark_k8s.core.resolve import resolve
-from airflow_spark_k8s.core.spec import Application, ApplicationReference, Identity, Manifests, UserFile
+from airflow_spark_k8s.core.spec import Application, ApplicationReference, Identity, Manifests
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 from airflow_spark_k8s.kube.access import RIGHTS
 from airflow_spark_k8s.kube.leftovers import LISTING_RIGHTS, find_applications
 from airflow_spark_k8s.kube.node_sizes import size_warnings
 from airflow_spark_k8s.kube.paths import collection_path
 from airflow_spark_k8s.kube.preflight import preflight
-from airflow_spark_k8s.kube.roles import CLUSTER_RIGHTS, DRIVER_RIGHTS
+from airflow_spark_k8s.kube.roles import CLUSTER_RIGHTS
 from airflow_spark_k8s.kube.submit import driver_log, retain, submit
 from airflow_spark_k8s.local.api import Api
 from airflow_spark_k8s.local.authorization import RoleAuthorizer
@@ -38,7 +36,7 @@ from airflow_spark_k8s.local.resources import NAMESPACES
 from airflow_spark_k8s.templates.quality import rendered_pods
 from airflow_spark_k8s.templates.render import render
 from airflow_spark_k8s.triggers.removal import remove_applications
-from tests.integration.audited import AIRFLOW, DRIVER, Audit, apply, asked, audited_cluster
+from tests.integration.audited import AIRFLOW, Audit, apply, asked
 from tests.unit.controller.harness import LoopClock, in_virtual_time
 
 LOSES_EXECUTOR = Path(__file__).parent / "jobs" / "loses_executor.py"
@@ -59,45 +57,6 @@ def printed(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 def identity_of(name: str, try_number: int = 1) -> Identity:
     return identify("tests", "roles", name, "run", -1, try_number, f"{name}-{try_number}")
-
-
-# Real Spark.
-
-
-@pytest.mark.spark
-@pytest.mark.timeout(240)
-async def test_real_drivers_need_all_of_their_role_and_no_more(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    identity = identity_of(uuid.uuid4().hex)
-    request = ApplicationRequest(
-        application=LOSES_EXECUTOR.name,
-        user_file=UserFile(LOSES_EXECUTOR.name, LOSES_EXECUTOR.read_bytes()),
-        namespace=NAMESPACE,
-        image="apache/spark:4.3.0",
-        conf=SMALL,
-        default_driver_service_account="spark-driver",
-    )
-    manifests = render(resolve(request), identity, context={}, auth_secret=os.urandom(32))
-    lines: list[str] = []
-    async with audited_cluster(tmp_path, NAMESPACE) as cluster:
-        async with await cluster.as_admin() as administrator:
-            await apply(administrator, printed(capsys))
-        async with await cluster.as_account("airflow", "airflow") as airflow:
-            assert await preflight(airflow, manifests) == ()
-            reference = (await submit(airflow, manifests, identity, sleep=asyncio.sleep)).reference
-            outcome = await run(
-                airflow, reference, clock=SystemClock(), report=lines.append, deadline_epoch_seconds=None
-            )
-            log = await driver_log(airflow, NAMESPACE, outcome.driver_pod or "", 1000)
-            await retain(airflow, reference, 0)
-
-    assert outcome.verdict is Verdict.SUCCEEDED, "\n".join([*lines, log])
-    assert outcome.executor_counts.get("failed"), "no executor was lost"
-    assert outcome.spark_version == "4.3.0", "the driver could not be asked"
-    assert "counted 1000" in log
-    assert cluster.audit.denied == []
-    assert cluster.audit.allowed[DRIVER] == {asked(right) for right in DRIVER_RIGHTS}
 
 
 # On paper: Airflow's part, with everything that rarely happens.
