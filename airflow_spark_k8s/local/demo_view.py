@@ -70,7 +70,9 @@ class View:
         executors = Table.grid(padding=(0, 2))
         for row in self.executors:
             state = f"[{row.color}]{escape(row.state)}[/]"
-            executors.add_row(f"  {row.number}", f"{row.cores} cores", row.memory, state)
+            executors.add_row(
+                f"  {row.number}", f"{row.cores} core{'' if row.cores == '1' else 's'}", row.memory, state
+            )
         tasks = Table.grid(padding=(0, 2))
         tasks.add_row("Spark tasks", f"{self.completed_tasks} of {self.total_tasks or '?'}")
         bar = ProgressBar(total=max(self.total_tasks, 1), completed=self.completed_tasks, width=60)

@@ -1,0 +1,33 @@
+"""The demo's scenarios about memory as a user meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_demo import nothing_is_left, start
+
+pytestmark = [pytest.mark.airflow, pytest.mark.spark, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "end", "why"),
+    [
+        pytest.param("oom", "OOMKilled, exit code 137", "was killed for memory", id="container is killed"),
+        pytest.param("heap", "exit code 52", "ran out of heap", id="JVM gives up"),
+    ],
+)
+def test_the_demo_shows_the_kill_and_what_replaces_it(
+    scenario: str, end: str, why: str, tmp_path: Path
+) -> None:
+    demo = start(tmp_path, "--scenario", scenario)
+    output, _ = demo.communicate()
+    assert demo.returncode == 0, output
+    lines = [line.strip() for line in output.splitlines()]
+    assert any(line.startswith("executor ") and f"failed: {end}" in line for line in lines), output
+    replaced = [line for line in lines if " replaces " in line and "one task at a time" in line]
+    assert any(why in line for line in replaced), output
+    assert any("the task's log has the last lines of executor" in line for line in lines), output
+    assert "The largest of" in output
+    nothing_is_left(tmp_path)
