@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from airflow_spark_k8s.core.job_state import job_state
+from airflow_spark_k8s.core.job_state import JobState, job_state
 from airflow_spark_k8s.core.labels import LABEL_TI_ID
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.exceptions import Conflict, NotFound
 from airflow_spark_k8s.kube.cluster import Cluster
 from airflow_spark_k8s.kube.paths import collection_path, object_path
+from airflow_spark_k8s.templates.context import TTL_SECONDS
 
 _ATTEMPTS = 5
 _TIMEOUT_SECONDS = 8.0  # of one call: Airflow allows a killed trigger 30 s in all
@@ -20,7 +21,8 @@ async def remove_applications(
     Names of the Jobs that were deleted, with all they own: those that carry `ti_id` at this moment.
 
     A later try that adopts a Job writes its own id on it. So the label is read first, and the deletion is
-    bound to the version that was read: a Job that is adopted in between stays.
+    bound to the version that was read: a Job that is adopted in between stays. So does one that has ended and
+    whose verdict a worker has read: it is kept for people, as long as the task's retention says.
 
     :param only_running: leave a Job alone that has already ended.
     :raises ClusterError: if the API server does not list or delete them, or they keep changing.
@@ -44,9 +46,18 @@ async def _jobs(cluster: Cluster, namespace: str, ti_id: str, *, only_running: b
     found = []
     for job in answer.get("items") or ():
         state = job_state(job)
-        if not state.deleting and not (only_running and state.finished):
+        if not state.deleting and not (only_running and state.finished) and not _is_kept(job, state):
             found.append(job)
     return found
+
+
+def _is_kept(job: Manifest, state: JobState) -> bool:
+    """
+    Whether it has ended and was given its retention: the last step on a worker was taken.
+
+    A triggerer that was cut off and comes back late finds the task over, although nobody has killed it.
+    """
+    return state.finished and job["spec"].get("ttlSecondsAfterFinished", TTL_SECONDS) != TTL_SECONDS
 
 
 async def _delete(cluster: Cluster, namespace: str, job: Manifest) -> bool:

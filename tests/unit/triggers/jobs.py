@@ -13,7 +13,9 @@ NAMESPACE = "spark"
 PATH = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 
 
-def job(name: str, ti_id: str, *, ended: bool = False, deleting: bool = False) -> JSON:
+def job(
+    name: str, ti_id: str, *, ended: bool = False, deleting: bool = False, ttl_seconds: int = 24 * 60 * 60
+) -> JSON:
     metadata: JSON = {
         "name": name,
         "namespace": NAMESPACE,
@@ -23,7 +25,8 @@ def job(name: str, ti_id: str, *, ended: bool = False, deleting: bool = False) -
     if deleting:
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     conditions = [{"type": "Complete", "status": "True"}] if ended else []
-    return {"metadata": metadata, "spec": {}, "status": {"conditions": conditions}}
+    spec = {"ttlSecondsAfterFinished": ttl_seconds}
+    return {"metadata": metadata, "spec": spec, "status": {"conditions": conditions}}
 
 
 class JobsOnly:

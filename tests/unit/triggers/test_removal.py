@@ -53,3 +53,15 @@ async def test_a_job_that_never_stands_still_is_an_error() -> None:
 async def test_an_ended_job_stays_if_only_running_ones_are_meant() -> None:
     cluster = JobsOnly(job("over-r0", "ti-1", ended=True), job("running-r0", "ti-1"))
     assert await remove_applications(cluster, NAMESPACE, "ti-1", only_running=True) == ["running-r0"]
+
+
+async def test_an_ended_job_whose_verdict_was_read_is_kept_for_its_retention() -> None:
+    cluster = JobsOnly(
+        job("kept-r0", "ti-1", ended=True, ttl_seconds=600), job("unread-r0", "ti-1", ended=True)
+    )
+    assert await remove_applications(cluster, NAMESPACE, "ti-1") == ["unread-r0"]
+
+
+async def test_a_running_job_is_removed_however_short_its_retention() -> None:
+    cluster = JobsOnly(job("mine-r0", "ti-1", ttl_seconds=600))
+    assert await remove_applications(cluster, NAMESPACE, "ti-1") == ["mine-r0"]
