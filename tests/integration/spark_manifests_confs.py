@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-JOBS = Path(__file__).parent / "jobs"
 IMAGE = "apache/spark:4.3.0"
 CLAIM = "input"
 SECRET = "database"
@@ -148,7 +146,10 @@ _RICH: dict[str, str] = {
     **_VOLUMES,
 }
 
-RICH = Case(application=f"local://{JOBS / 'wait.py'}", conf=_RICH, arguments=("one", "two words"))
+# Without an executor that can run it waits until it is ended. It is in every image, wherever the tests are.
+RICH = Case(
+    application="local:///opt/spark/examples/src/main/python/pi.py", conf=_RICH, arguments=("1", "two words")
+)
 
 JVM = Case(
     application="local:///opt/spark/jars/spark-connect_2.13-4.3.0.jar",
