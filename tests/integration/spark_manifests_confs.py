@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 IMAGE = "apache/spark:4.3.0"
@@ -15,6 +17,10 @@ DRIVER_ACCOUNT = "spark-driver"
 EXECUTOR_ACCOUNT = "spark-executor"
 NODE_LABELS = {"example.com/pool": "spark"}
 NODE_DEVICES = {"nvidia.com/gpu": "8"}
+
+# The driver runs it. A container of the local cluster sees this machine's folders, but has a /tmp of its own,
+# and there the tests themselves may be.
+DISCOVERY_SCRIPT = Path(f"/var/tmp/airflow-spark-k8s-{os.getpid()}/gpus.sh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ _RICH: dict[str, str] = {
     "spark.executor.pyspark.memory": "200m",
     **_both("spark.{}.resource.gpu.amount", "1", "2"),
     **_both("spark.{}.resource.gpu.vendor", "nvidia.com", "nvidia.com"),
-    **_both("spark.{}.resource.gpu.discoveryScript", str(JOBS / "gpus.sh"), "/opt/gpus.sh"),
+    **_both("spark.{}.resource.gpu.discoveryScript", str(DISCOVERY_SCRIPT), "/opt/gpus.sh"),
     "spark.task.resource.gpu.amount": "1",
     **_both("spark.kubernetes.{}.label.team", "blue", "red"),
     **_both("spark.kubernetes.{}.label.example.com/cost", "12", "13"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +15,30 @@ from airflow_spark_k8s.kube.config import ClusterSettings
 from airflow_spark_k8s.local.cluster import LocalCluster
 from tests.integration.spark_manifests import Difference, Found, compare, stale, unexplained
 from tests.integration.spark_manifests_cluster import pods_of_ours, pods_of_spark
-from tests.integration.spark_manifests_confs import JVM, NODE_DEVICES, NODE_LABELS, RICH, Case, objects
+from tests.integration.spark_manifests_confs import (
+    DISCOVERY_SCRIPT,
+    JVM,
+    NODE_DEVICES,
+    NODE_LABELS,
+    RICH,
+    Case,
+    objects,
+)
 from tests.integration.spark_manifests_table import COMMAND, DOCUMENT, TABLE, document_with, rendered
+
+JOBS = Path(__file__).parent / "jobs"
 
 
 @pytest.fixture(scope="module")
-def differences() -> Iterator[list[Found]]:
+def discovery_script() -> Iterator[None]:
+    DISCOVERY_SCRIPT.parent.mkdir()
+    shutil.copy(JOBS / DISCOVERY_SCRIPT.name, DISCOVERY_SCRIPT)
+    yield
+    shutil.rmtree(DISCOVERY_SCRIPT.parent)
+
+
+@pytest.fixture(scope="module")
+def differences(discovery_script: None) -> Iterator[list[Found]]:
     with LocalCluster() as cluster:
         yield asyncio.run(_differences(cluster))
 
