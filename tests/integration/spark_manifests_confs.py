@@ -110,7 +110,7 @@ _VOLUMES: dict[str, str] = {
 }
 
 _RICH: dict[str, str] = {
-    "spark.app.name": "Manifest check",
+    "spark.app.name": "PythonPi",  # as the application's own code says, which wins for the executors
     "spark.executor.instances": "1",
     "spark.kubernetes.container.image.pullPolicy": "IfNotPresent",
     "spark.kubernetes.container.image.pullSecrets": "registry, mirror",
@@ -161,7 +161,7 @@ JVM = Case(
     application="local:///opt/spark/jars/spark-connect_2.13-4.3.0.jar",
     main_class="org.apache.spark.sql.connect.SimpleSparkConnectService",
     conf={
-        "spark.app.name": "jvm",
+        "spark.app.name": "Manifest check",
         "spark.executor.instances": "1",
         "spark.executor.memory": "8g",
         "spark.kubernetes.executor.scheduler.name": "volcano",
