@@ -16,6 +16,7 @@ SparkKubernetesError
 │   ├── Invalid                           400/422: the object was refused; names the fields
 │   ├── TooManyRequests                   429, with the seconds to wait if the server said so
 │   └── ServerError                       5xx
+├── WrongCluster                          the connection leads to another cluster than before
 └── ApplicationFailed                     a verdict on a Spark application, with its summary
     ├── DriverFailed                      the driver ended with an exit code other than 0
     ├── DriverOutOfMemory                 the driver was killed for memory
@@ -113,6 +114,10 @@ class TooManyRequests(ClusterError):
 
 class ServerError(ClusterError):
     """5xx."""
+
+
+class WrongCluster(SparkKubernetesError):
+    """The connection leads to another cluster than the application was submitted to; nothing was touched."""
 
 
 class ApplicationFailed(SparkKubernetesError):

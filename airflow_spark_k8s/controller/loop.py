@@ -23,6 +23,7 @@ from airflow_spark_k8s.core.progress import Progress
 from airflow_spark_k8s.core.reconcile import Plan, reconcile
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.core.state import Desired, State, absorb
+from airflow_spark_k8s.exceptions import WrongCluster
 from airflow_spark_k8s.kube.cluster import Cluster
 
 PAUSE_SECONDS = 0.05
@@ -44,7 +45,8 @@ async def run(
     The outcome of one application, after everything that has to be done for it was done.
 
     Two of these may be alive for one application, and each may be cancelled at any moment: what counts is in
-    the cluster, and whoever looks next goes on from there. No error of the cluster is raised.
+    the cluster, and whoever looks next goes on from there. No error of the cluster is raised, but that
+    it is another one (WrongCluster).
 
     :param report: is given one line for every change of state.
     :param deadline_epoch_seconds: when the application is timed out; None: never.
@@ -60,6 +62,19 @@ async def run(
     hands = Hands(cluster, world, report, now)
     state = State(holder=holder or uuid.uuid4().hex[:12])
     controller = _Controller(hands, clock, state, on_progress, deadline_epoch_seconds)
+    try:
+        outcome = await _watched(observer, controller)
+    except BaseExceptionGroup as group:
+        # Every observer that asked at that moment has found it out.
+        wrong = group.subgroup(WrongCluster)
+        if wrong is None:
+            raise
+        raise WrongCluster(_message(wrong)) from group
+    await clock.sleep(max(started_at + hold_seconds - clock.monotonic(), 0))
+    return outcome
+
+
+async def _watched(observer: Observer, controller: _Controller) -> Outcome:
     async with asyncio.TaskGroup() as group:
         observers = [
             group.create_task(observe(observer))
@@ -68,7 +83,6 @@ async def run(
         outcome = await controller.until_outcome()
         for task in observers:
             task.cancel()
-    await clock.sleep(max(started_at + hold_seconds - clock.monotonic(), 0))
     return outcome
 
 
@@ -82,6 +96,11 @@ async def kill(cluster: Cluster, reference: ApplicationReference) -> None:
     """
     options = {"propagationPolicy": "Background"}
     await delete_exactly(cluster, job_path(reference), reference.job_uid, options)
+
+
+def _message(group: BaseExceptionGroup[WrongCluster]) -> str:
+    first = group.exceptions[0]
+    return _message(first) if isinstance(first, BaseExceptionGroup) else str(first)
 
 
 class _Now:

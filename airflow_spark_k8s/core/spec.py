@@ -209,3 +209,4 @@ class ApplicationReference:
     job_name: str
     job_uid: str
     ti_id: str
+    namespace_uid: str = ""  # tells the cluster from others; empty: it could not be read

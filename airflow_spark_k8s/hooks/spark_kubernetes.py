@@ -27,7 +27,9 @@ from airflow_spark_k8s.kube.config import (
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from airflow_spark_k8s.core.spec import ApplicationReference
     from airflow_spark_k8s.kube.client import ApiServer
+    from airflow_spark_k8s.kube.cluster import Cluster
 
 SHAPING_EXTRAS = frozenset(extra.name for extra in fields(Shaping))
 """Names of the extras that give defaults to the operator's arguments of the same name."""
@@ -158,6 +160,18 @@ class SparkKubernetesHook(BaseHook):
             for secret in _secrets_of(self._settings):
                 await amask_secret(secret)
         return self._settings
+
+    async def cluster_of(self, reference: ApplicationReference) -> Cluster:
+        """
+        As `cluster`; a call raises WrongCluster if `reference` was submitted to another cluster.
+
+        :raises InvalidConfiguration: no such connection, or one that cannot work.
+        :raises ClusterError: a credential plug-in failed.
+        """
+        from airflow_spark_k8s.kube.guard import guarded
+
+        server = await self.cluster()
+        return guarded(server, reference, generation=lambda: server.generation)
 
     async def cluster(self) -> ApiServer:
         """

@@ -68,6 +68,11 @@ class ApiServer:
         """Namespace for applications that name none."""
         return self._credentials.namespace
 
+    @property
+    def generation(self) -> int:
+        """Counts how often credentials, and perhaps the server's address, were loaded anew."""
+        return self._credentials.generation
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -140,7 +145,11 @@ class ApiServer:
         response = await self._send(call, limits)
         if response.status == 401:
             response.close()
+            host = self.host
             await self._credentials.replace(generation)
+            if self.host != host:
+                # Whether this is the same cluster under another name, the caller has to find out first.
+                raise ClusterUnreachable(f"the kubeconfig names {self.host} instead of {host} now ({call})")
             response = await self._send(call, limits)
         try:
             if response.status >= 300:

@@ -1,8 +1,8 @@
 """
 Run a Spark application on Kubernetes as an Airflow task.
 
-The event that resumes a deferred task is `{"reference": …, "outcome": …}`, or `{"reference": …, "error": …}`
-if the trigger could not find an outcome.
+The event that resumes a deferred task is `{"reference": …, "outcome": …}`, or, if the trigger could not find
+an outcome, `{"reference": …, "error": …}` or `{"reference": …, "wrong_cluster": …}`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from airflow_spark_k8s.exceptions import (
     InvalidConfiguration,
     SparkKubernetesError,
     SparkVersionMismatch,
+    WrongCluster,
 )
 from airflow_spark_k8s.operators.arguments import check_count, check_flag, check_template
 from airflow_spark_k8s.operators.learning import NOTHING
@@ -218,7 +219,11 @@ class SparkKubernetesJobOperator(RecoveryOperator):
         reference = ApplicationReference(**event["reference"])
         if "outcome" in event:
             return self._conclude(hook, reference, Outcome.from_dict(event["outcome"]), context)
-        self._remove(hook, reference.namespace, reference.ti_id)
+        if "wrong_cluster" in event:
+            # Another try would start a second driver while the first one, out of reach, may still run.
+            error = WrongCluster(event["wrong_cluster"])
+            raise AirflowFailException(str(error)) from error
+        self._remove(hook, reference.namespace, reference.ti_id, reference)
         raise SparkKubernetesError(
             f"application {reference.application} was removed: its trigger failed to watch it: "
             f"{event['error']}"
@@ -327,7 +332,7 @@ class SparkKubernetesJobOperator(RecoveryOperator):
                 cluster, reference, outcome, log_lines=self.log_lines, retention_seconds=keep, log=self.log
             )
 
-        self._with_cluster(hook, concluded)
+        self._with_cluster(hook, reference, concluded)
         for line in summary_lines(outcome):
             self.log.info("%s", line)
         self._learn(context, outcome)
@@ -365,7 +370,9 @@ class SparkKubernetesJobOperator(RecoveryOperator):
         for name in SHOWN_FIELDS:
             setattr(self, name, manifests.get(name))
 
-    def _remove(self, hook: SparkKubernetesHook, namespace: str, ti_id: str) -> None:
+    def _remove(
+        self, hook: SparkKubernetesHook, namespace: str, ti_id: str, of: ApplicationReference | None = None
+    ) -> None:
         from airflow_spark_k8s.triggers.removal import remove_applications
 
         async def removed(cluster: Cluster) -> None:
@@ -373,23 +380,14 @@ class SparkKubernetesJobOperator(RecoveryOperator):
                 for job in await remove_applications(cluster, namespace, ti_id):
                     self.log.info("Removed Job %s in namespace %s", job, namespace)
 
-        self._with_cluster(hook, removed)
+        self._with_cluster(hook, of, removed)
 
-    def _with_cluster(self, hook: SparkKubernetesHook, use: Callable[[Cluster], Awaitable[None]]) -> None:
-        """Run `use` on the cluster; what goes wrong is logged, since it must not change a verdict."""
-        from airflow_spark_k8s.operators.worker_loop import WorkerLoop
+    def _with_cluster(
+        self,
+        hook: SparkKubernetesHook,
+        reference: ApplicationReference | None,
+        use: Callable[[Cluster], Awaitable[None]],
+    ) -> None:
+        from airflow_spark_k8s.operators.cluster_use import use_cluster
 
-        async def used() -> None:
-            cluster = await hook.cluster()
-            try:
-                await use(cluster)
-            finally:
-                await cluster.close()
-
-        try:
-            self._settings(hook)  # asked for here: Airflow's channel to the supervisor belongs to this thread
-            WorkerLoop().run(used)
-        except (SparkKubernetesError, AirflowException, TimeoutError, CancelledError) as error:
-            self.log.warning(
-                "The cluster of connection %s: %s", self.conn_id, str(error) or type(error).__name__
-            )
+        use_cluster(hook, reference, use, prepare=lambda: self._settings(hook), log=self.log)

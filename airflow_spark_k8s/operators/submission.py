@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_spark_k8s.core.job_state import job_state
-from airflow_spark_k8s.exceptions import ClusterError
+from airflow_spark_k8s.exceptions import ClusterError, WrongCluster
 from airflow_spark_k8s.kube.paths import object_path
 from airflow_spark_k8s.triggers.removal import remove_applications
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_spark_k8s.core.outcome import Outcome
     from airflow_spark_k8s.core.spec import ApplicationReference
     from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
+    from airflow_spark_k8s.kube.client import ApiServer
     from airflow_spark_k8s.kube.cluster import Cluster
     from airflow_spark_k8s.operators.conclusion import Log
     from airflow_spark_k8s.operators.plan import Plan
@@ -63,6 +64,8 @@ async def submit_application(
             log.warning("%s", warning)
         try:
             submission = await _submit(cluster, plan, log, deadline_epoch_seconds, to_the_end)
+        except WrongCluster:
+            raise
         except Exception:
             # Half submitted, or not watched any more: nobody would ever look after it.
             with suppress(ClusterError):
@@ -86,15 +89,17 @@ def _limited(plan: Plan, node_limit_mib: int | None) -> Plan:
 
 
 async def _submit(
-    cluster: Cluster, plan: Plan, log: Log, deadline_epoch_seconds: float | None, to_the_end: bool
+    cluster: ApiServer, plan: Plan, log: Log, deadline_epoch_seconds: float | None, to_the_end: bool
 ) -> Submission:
     from airflow_spark_k8s.controller.clock import SystemClock
     from airflow_spark_k8s.controller.loop import run
+    from airflow_spark_k8s.kube.guard import guarded, namespace_uid
     from airflow_spark_k8s.kube.submit import CREATED, submit
 
     clock = SystemClock()
+    uid = await namespace_uid(cluster, plan.application.namespace)
     submitted = await submit(cluster, plan.manifests, plan.identity, sleep=clock.sleep)
-    reference = submitted.reference
+    reference = replace(submitted.reference, namespace_uid=uid)
     log.info(
         "Application %s is %s: Job %s in namespace %s, uid %s",
         reference.application,
@@ -106,7 +111,7 @@ async def _submit(
     if not to_the_end and (submitted.how == CREATED or not await _has_ended(cluster, reference)):
         return Submission(reference, None)
     outcome = await run(
-        cluster,
+        guarded(cluster, reference, generation=lambda: cluster.generation),
         reference,
         clock=clock,
         report=lambda line: log.info("%s", line),

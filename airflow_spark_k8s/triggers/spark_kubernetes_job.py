@@ -8,7 +8,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_spark_k8s.exceptions import InvalidConfiguration
+from airflow_spark_k8s.exceptions import InvalidConfiguration, WrongCluster
 from airflow_spark_k8s.version_compat import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ class SparkKubernetesJobTrigger(BaseTrigger):
             await asyncio.to_thread(import_module, module)
         try:
             return {"outcome": (await self._outcome()).as_dict()}
+        except WrongCluster as error:
+            self.log.error("%s", error)
+            await clock.sleep(max(0.0, self.hold_seconds - (clock.monotonic() - started)))
+            return {"wrong_cluster": str(error)}
         except Exception as error:
             # Raising here would end the task without a step on a worker, and leave the application alone.
             self.log.exception("The application cannot be watched any longer")
@@ -185,7 +189,7 @@ class SparkKubernetesJobTrigger(BaseTrigger):
     async def _cluster(self) -> Cluster:
         from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
 
-        return await SparkKubernetesHook(self.conn_id).cluster()
+        return await SparkKubernetesHook(self.conn_id).cluster_of(self._application())
 
     async def _remove(self, state: str | None) -> None:
         from airflow_spark_k8s.triggers.removal import remove_applications

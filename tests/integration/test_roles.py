@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from airflow_spark_k8s.core.resolve import resolve
 from airflow_spark_k8s.core.spec import Application, ApplicationReference, Identity, Manifests
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 from airflow_spark_k8s.kube.access import RIGHTS
+from airflow_spark_k8s.kube.guard import namespace_uid
 from airflow_spark_k8s.kube.leftovers import LISTING_RIGHTS, find_applications
 from airflow_spark_k8s.kube.node_sizes import size_warnings
 from airflow_spark_k8s.kube.paths import collection_path
@@ -75,7 +77,9 @@ class Paper:
         self.airflow = InProcessCluster(self._api, User(AIRFLOW))
 
     async def submitted(self, manifests: Manifests, identity: Identity) -> ApplicationReference:
-        return (await submit(self.airflow, manifests, identity, sleep=asyncio.sleep)).reference
+        uid = await namespace_uid(self.airflow, NAMESPACE)
+        submitted = await submit(self.airflow, manifests, identity, sleep=asyncio.sleep)
+        return replace(submitted.reference, namespace_uid=uid)
 
     async def controlled(self, reference: ApplicationReference, cluster: Any = None) -> Any:
         return await run(

@@ -77,6 +77,7 @@ def test_what_is_not_required_is_told_apart(capsys: pytest.CaptureFixture[str]) 
     assert {resource for optional, resource in all_rules if optional} == {
         "pods/log",
         "pods/proxy",
+        "namespaces",
         "events",
         "configmaps",
         "secrets",

@@ -92,6 +92,8 @@ class FakeApi:
     def _answer(self, method: str, path: str, params: Json, body: Any, content_type: str) -> Json:
         if "selfsubjectaccessreviews" in path:
             return {"status": {"allowed": True}}
+        if path.endswith("/namespaces/spark"):
+            return {"metadata": {"name": "spark", "uid": "uid-of-spark"}}
         if method == "POST":
             return self._create(path, params, body)
         if method == "GET" and path not in self.objects:

@@ -22,6 +22,7 @@ from airflow_spark_k8s.exceptions import (
     Forbidden,
     InvalidConfiguration,
     SparkKubernetesError,
+    WrongCluster,
 )
 from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
 from airflow_spark_k8s.operators.learning import KEY
@@ -191,6 +192,17 @@ def test_a_secret_of_the_connection_is_masked_when_the_task_resumes(connection: 
     with pytest.raises(SparkKubernetesError):
         task.execute_complete(context("t"), event)
     assert redact(f"the driver says {SECRET}") == "the driver says ***"
+
+
+def test_an_application_in_another_cluster_fails_the_task_for_good_and_nothing_is_removed(
+    nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = operator(conn_id=nowhere)
+    monkeypatch.setattr(task, "_with_cluster", lambda *_: pytest.fail("the cluster was touched"))
+    event = {"reference": asdict(REFERENCE), "wrong_cluster": "leads to another cluster"}
+    with pytest.raises(AirflowFailException, match="leads to another cluster") as raised:
+        task.execute_complete(context("t"), event)
+    assert isinstance(raised.value.__cause__, WrongCluster)
 
 
 def test_a_summary_that_cannot_be_pushed_does_not_hide_the_verdict(nowhere: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_spark_k8s.exceptions import InvalidConfiguration
+from airflow_spark_k8s.exceptions import InvalidConfiguration, WrongCluster
 from airflow_spark_k8s.kube.cluster import JSON
 from airflow_spark_k8s.triggers.spark_kubernetes_job import SparkKubernetesJobTrigger
 
@@ -18,6 +18,7 @@ REFERENCE = {
     "job_name": "mine-r0",
     "job_uid": "uid-of-mine-r0",
     "ti_id": "ti-1",
+    "namespace_uid": "",
 }
 
 
@@ -52,6 +53,13 @@ class Silent(JobsOnly):
         return {}
 
 
+class Elsewhere(JobsOnly):
+    """A guarded connection that leads to another cluster."""
+
+    async def request(self, method: str, path: str, **kwargs: Any) -> JSON:
+        raise WrongCluster("another cluster")
+
+
 def trigger(world: object, state: object = "deferred") -> Trigger:
     made = Trigger(conn_id="c", reference=REFERENCE, deadline_epoch_seconds=None, hold_seconds=0.0)
     made.world, made.state = world, state
@@ -71,7 +79,14 @@ def test_it_is_rebuilt_from_what_it_serializes() -> None:
 def test_what_it_serializes_are_identifiers() -> None:
     _, kwargs = trigger(JobsOnly()).serialize()
     assert set(kwargs) == {"conn_id", "reference", "deadline_epoch_seconds", "hold_seconds"}
-    assert set(kwargs["reference"]) == {"namespace", "application", "job_name", "job_uid", "ti_id"}
+    assert set(kwargs["reference"]) == {
+        "namespace",
+        "application",
+        "job_name",
+        "job_uid",
+        "ti_id",
+        "namespace_uid",
+    }
 
 
 @pytest.mark.parametrize("state", ["failed", "success", "up_for_retry", "removed", None])
@@ -125,6 +140,11 @@ async def test_a_cluster_that_cannot_be_told_from_its_connection_ends_in_an_even
     assert "no such connection" in payload["error"]
     assert payload["reference"] == REFERENCE
     json.dumps(payload)
+
+
+async def test_a_connection_to_another_cluster_ends_in_an_event_of_its_own() -> None:
+    (event,) = [event async for event in trigger(Elsewhere()).run()]
+    assert event.payload == {"wrong_cluster": "another cluster", "reference": REFERENCE}
 
 
 async def test_after_its_event_a_trigger_kills_nothing() -> None:
