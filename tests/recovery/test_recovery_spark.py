@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import pytest
 
@@ -14,7 +16,7 @@ from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from tests.recovery.other_spark import spark_home
 from tests.recovery.recovery_runs import Run, run_job
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(700)]
 
 MAX_FAILURES = 4  # spark.task.maxFailures, unless it is set
 
@@ -23,13 +25,48 @@ SERIAL_KILLER = "{tasks} 350 1050 3"
 FOUR = {"spark.executor.instances": "4", "spark.executor.memoryOverhead": "1g"}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """One of the example jobs and how it is run."""
+
+    file: str
+    arguments: str
+    conf: Mapping[str, str]
+
+
+KILLER = Job("skewed.py", SERIAL_KILLER.format(tasks=40), FOUR)
+# So many that there are others beside the first one to the end.
+NO_RECOVERY = Job("skewed.py", SERIAL_KILLER.format(tasks=70), {**FOUR, RECOVERY_MODE: "false"})
+# 480 MiB do not fit into a heap of 512 MiB even alone, and do into half as much again.
+HEAP = Job("skewed_heap.py", "12 150 480 3", {"spark.executor.instances": "2", "spark.task.maxFailures": "8"})
+
+AT_ONCE = 2
+"""Their tasks mostly sleep, so two applications share the machine without being in each other's way."""
+
+
+@pytest.fixture(scope="module")
+def runs(spark_cluster: SparkCluster) -> Mapping[Job, Run]:
+    """What became of the jobs with the newest Spark."""
+    return asyncio.run(_all_of(spark_cluster, (KILLER, HEAP, NO_RECOVERY)))
+
+
+async def _all_of(cluster: SparkCluster, jobs: tuple[Job, ...]) -> Mapping[Job, Run]:
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def one(job: Job) -> Run:
+        async with free:
+            return await run_job(cluster, job.file, job.arguments, job.conf)
+
+    return dict(zip(jobs, await asyncio.gather(*map(one, jobs)), strict=True))
+
+
 def single_task(run: Run) -> set[int]:
     """Executors with one core."""
     return {number for number, record in run.executors.items() if record.cores == 1}
 
 
-async def test_a_task_that_kills_every_multi_task_executor_finishes(spark_cluster: SparkCluster) -> None:
-    run = await run_job(spark_cluster, "skewed.py", SERIAL_KILLER.format(tasks=40), FOUR)
+def test_a_task_that_kills_every_multi_task_executor_finishes(runs: Mapping[Job, Run]) -> None:
+    run = runs[KILLER]
     assert run.outcome.verdict is Verdict.SUCCEEDED, run
     assert "The largest of 40 tasks held 1050 MiB" in run.driver_log
     killed = [loss.executor_id for loss in run.outcome.ooms]
@@ -42,10 +79,8 @@ async def test_a_task_that_kills_every_multi_task_executor_finishes(spark_cluste
     assert run.told("one task at a time"), run
 
 
-async def test_without_recovery_it_fails_after_four_charges(spark_cluster: SparkCluster) -> None:
-    conf = {**FOUR, RECOVERY_MODE: "false"}
-    # So many that there are others beside it to the end.
-    run = await run_job(spark_cluster, "skewed.py", SERIAL_KILLER.format(tasks=70), conf)
+def test_without_recovery_it_fails_after_four_charges(runs: Mapping[Job, Run]) -> None:
+    run = runs[NO_RECOVERY]
     assert run.outcome.verdict is Verdict.DRIVER_FAILED, run
     charged = run.charges(task=0)
     assert len(charged) == len(set(charged)) == MAX_FAILURES, run
@@ -55,10 +90,8 @@ async def test_without_recovery_it_fails_after_four_charges(spark_cluster: Spark
     assert "4 executors ran out of memory" in run.outcome.message
 
 
-async def test_a_heap_that_is_too_small_for_one_task_grows(spark_cluster: SparkCluster) -> None:
-    # 460 MiB do not fit into a heap of 512 MiB even alone, and do into half as much again.
-    conf = {"spark.executor.instances": "2", "spark.task.maxFailures": "8"}
-    run = await run_job(spark_cluster, "skewed_heap.py", "12 150 480 3", conf)
+def test_a_heap_that_is_too_small_for_one_task_grows(runs: Mapping[Job, Run]) -> None:
+    run = runs[HEAP]
     assert run.outcome.verdict is Verdict.SUCCEEDED, run
     assert "The largest of 12 tasks held 4" in run.driver_log
     losses = run.outcome.ooms
