@@ -30,6 +30,10 @@ MARKER = "AIRFLOW_SPARK_K8S_LOCAL_CLUSTER"
 """Environment variable of every process of a local cluster; its value is the cluster's folder."""
 
 _STOP_SECONDS = 15.0
+_KILL_SECONDS = 15.0
+_WAIT_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.02
+_QUIET_LOOKS = 2
 
 
 class LocalClusterDidNotStart(RuntimeError):
@@ -198,15 +202,39 @@ class LocalCluster:
 
 def end_marked_processes(folder: str) -> None:
     """
-    Kill what still carries the marker of the cluster in `folder`.
+    Kill what still carries the marker of the cluster in `folder`, and what that has started.
 
-    A server that is told to end takes its containers along; after a killed server this finds the rest.
+    A server that is told to end takes its containers along; after a killed server this finds the rest. What
+    is being killed may just have started something that was not there yet when it was looked for, and who is
+    executing a program has no environment for a moment. So it is looked for until two looks find nothing.
     """
+    deadline = time.monotonic() + _KILL_SECONDS
+    quiet = 0
+    while quiet < _QUIET_LOOKS and time.monotonic() < deadline:
+        found = _family(folder)
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=_WAIT_SECONDS)
+        quiet = 0 if found else quiet + 1
+        time.sleep(_LOOK_AGAIN_SECONDS)
+
+
+def _family(folder: str) -> set[psutil.Process]:
+    """Living processes with the marker and their descendants, who may have put the marker off."""
     marked = [p for p in psutil.process_iter() if p.pid != os.getpid() and _marker(p) == folder]
+    found = set(marked)
     for process in marked:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(marked, timeout=5.0)
+            found.update(process.children(recursive=True))
+    return {process for process in found if _lives(process)}
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _marker(process: psutil.Process) -> str | None:

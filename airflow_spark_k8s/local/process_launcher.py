@@ -158,9 +158,10 @@ class Launcher:
 def _spawn(message: dict[str, Any]) -> int:
     """Process id of the started command, or the negative error number if it cannot be executed."""
     answer, question = os.pipe()
+    launcher = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _execute(message, question)
+        _execute(message, question, launcher)
     os.close(question)
     with os.fdopen(answer, "rb") as pipe:
         failure = pipe.read()
@@ -170,11 +171,13 @@ def _spawn(message: dict[str, Any]) -> int:
     return -int(failure)
 
 
-def _execute(message: dict[str, Any], question: int) -> None:
+def _execute(message: dict[str, Any], question: int, launcher: int) -> None:
     try:
         os.setsid()
         # Not even a kill of this launcher lets the main process live on.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != launcher:
+            return  # it was killed before that, and nobody would tell
         for number in (*_IGNORABLE, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         if message.get("quiet"):
