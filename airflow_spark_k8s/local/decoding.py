@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from airflow_spark_k8s.core.spec import Manifest
@@ -23,6 +24,7 @@ _QUANTITY_RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)(
 _GO_TYPES = {"str": "string", "bool": "bool", "int": "int32", "float": "float64"}
 _LISTED = re.compile(r"list\[(.+)\]")
 _MAPPED = re.compile(r"dict\(str, (.+)\)")
+_SCALARS: dict[str, tuple[type, ...]] = {"str": (str,), "bool": (bool,), "int": (int,), "float": (int, float)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +151,19 @@ class _Walk:
         return known
 
     def value(self, item: Any, kind: str, path: str, key: str, owner: str) -> Any:
-        listed, mapped = _LISTED.fullmatch(kind), _MAPPED.fullmatch(kind)
+        if kind in _GO_TYPES:
+            return self._scalar(item, kind, path, key, owner)
+        listed, mapped = _parts(kind)
         if listed:
-            self._expect(item, list, f"[]{_go_type(listed[1])}", path, owner)
-            return [self.value(each, listed[1], f"{path}[{n}]", key, owner) for n, each in enumerate(item)]
+            self._expect(item, list, f"[]{_go_type(listed)}", path, owner)
+            return [self.value(each, listed, f"{path}[{n}]", key, owner) for n, each in enumerate(item)]
         if mapped:
-            self._expect(item, dict, f"map[string]{_go_type(mapped[1])}", path, owner)
+            self._expect(item, dict, f"map[string]{_go_type(mapped)}", path, owner)
             if key in _QUANTITIES:
                 return {name: self._quantity(each) for name, each in item.items()}
             return {
-                name: self.value(each, mapped[1], f"{path}.{name}", key, owner) for name, each in item.items()
+                name: self.value(each, mapped, f"{path}.{name}", key, owner) for name, each in item.items()
             }
-        if kind in _GO_TYPES:
-            return self._scalar(item, kind, path, key, owner)
         if kind in ("object", "datetime"):
             return item
         self._expect(item, dict, f"{owner}", path, owner)
@@ -170,13 +172,7 @@ class _Walk:
     def _scalar(self, item: Any, kind: str, path: str, key: str, owner: str) -> Any:
         if key == "sizeLimit":
             return self._quantity(item)
-        types: dict[str, tuple[type, ...]] = {
-            "str": (str,),
-            "bool": (bool,),
-            "int": (int,),
-            "float": (int, float),
-        }
-        if not isinstance(item, types[kind]) or (isinstance(item, bool) and kind != "bool"):
+        if not isinstance(item, _SCALARS[kind]) or (isinstance(item, bool) and kind != "bool"):
             self._refuse(item, _go_type(kind), path, owner)
         return item
 
@@ -193,6 +189,13 @@ class _Walk:
         where = re.sub(r"\[\d+\]", "", path)
         what = f"cannot unmarshal {_json_type(item)} into Go struct field {owner}.{where} of type {go_type}"
         raise undecodable(self.resource, f"json: {what}")
+
+
+@cache
+def _parts(kind: str) -> tuple[str | None, str | None]:
+    """What a list or a map of this type consists of; None: it is none."""
+    listed, mapped = _LISTED.fullmatch(kind), _MAPPED.fullmatch(kind)
+    return listed and listed[1], mapped and mapped[1]
 
 
 def _go_type(kind: str) -> str:

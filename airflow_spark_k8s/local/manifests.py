@@ -27,16 +27,20 @@ class Reader(Protocol):
 
 
 def copy_manifest(value: Manifest) -> Manifest:
-    """A deep copy of a JSON object; several times faster than `copy.deepcopy`."""
-    return {key: _copy(item) if type(item) in (dict, list) else item for key, item in value.items()}
+    """A deep copy of a JSON object; many times faster than `copy.deepcopy`."""
+    # Most of a simulation's time is spent here and below: a loop is faster than a comprehension with a call.
+    copied = {}
+    for key, item in value.items():
+        kind = type(item)
+        copied[key] = copy_manifest(item) if kind is dict else _copy_list(item) if kind is list else item
+    return copied
 
 
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return copy_manifest(value)
-    if isinstance(value, list):
-        return [_copy(item) if type(item) in (dict, list) else item for item in value]
-    return value
+def _copy_list(value: list[Any]) -> list[Any]:
+    return [
+        copy_manifest(item) if type(item) is dict else _copy_list(item) if type(item) is list else item
+        for item in value
+    ]
 
 
 def timestamp(moment: datetime) -> str:

@@ -120,6 +120,15 @@ class _JumpingSelector(selectors.SelectSelector):
         return ready
 
 
+class _BlindSelector(_JumpingSelector):
+    """Does not even ask what is ready."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Nothing: time jumps at once."""
+        self._jump(timeout)
+        return []
+
+
 class _OrderedTimer(asyncio.TimerHandle):
     """Among timers of one moment the one made first comes first; asyncio leaves their order to the heap."""
 
@@ -140,11 +149,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     For code that does not use sockets, threads or processes: they would not get the real time they need.
     A loop that waits for something no timer can bring raises `RuntimeError` instead of hanging.
+
+    :param blind: never look at files or sockets, which saves the time to ask the operating system.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, blind: bool = False) -> None:
         self._virtual_now = 0.0
-        super().__init__(_JumpingSelector(self._jump))
+        super().__init__((_BlindSelector if blind else _JumpingSelector)(self._jump))
 
     def time(self) -> float:
         """Seconds of virtual time since the loop was made."""

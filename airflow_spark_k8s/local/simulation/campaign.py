@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 from collections import Counter
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from airflow_spark_k8s.local.simulation.simulate import Report, simulate
@@ -55,7 +56,8 @@ def reports(seeds: range, jobs: int) -> Generator[Report, None, None]:
     Closing the iterator ends the processes.
     """
     if jobs == 1:
-        yield from map(simulate, seeds)
+        with _little_garbage_collection():
+            yield from map(simulate, seeds)
         return
     with multiprocessing.get_context("spawn").Pool(jobs, initializer=_prepare) as pool:
         yield from pool.imap_unordered(simulate, seeds, chunksize=_CHUNK)
@@ -66,6 +68,16 @@ def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
     gc.set_threshold(_GARBAGE)
+
+
+@contextmanager
+def _little_garbage_collection() -> Generator[None, None, None]:
+    before = gc.get_threshold()
+    gc.set_threshold(_GARBAGE)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _by_count(item: tuple[str, int]) -> tuple[int, str]:

@@ -32,7 +32,7 @@ class SimulationLoop(VirtualTimeLoop):
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._order = itertools.count()
-        super().__init__()
+        super().__init__(blind=True)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
