@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,10 +14,17 @@ T = TypeVar("T")
 
 
 class MachineClock:
-    """A `controller.clock.Clock` on virtual time: its wall clock is somewhat wrong and may jump."""
+    """
+    A `controller.clock.Clock` on virtual time: its wall clock is somewhat wrong and may jump.
 
-    def __init__(self, chance: random.Random, epoch: datetime = EPOCH) -> None:
+    :param awake: called after every sleep.
+    """
+
+    def __init__(
+        self, chance: random.Random, epoch: datetime = EPOCH, awake: Callable[[], None] = lambda: None
+    ) -> None:
         self._chance = chance
+        self._awake = awake
         self._epoch = epoch.timestamp()
         self._offset = chance.uniform(-1.0, 1.0)
         self._furthest = self._offset  # ahead of the truth, since the start
@@ -37,6 +44,7 @@ class MachineClock:
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of virtual time."""
         await asyncio.sleep(seconds)
+        self._awake()
 
     def jitter(self) -> float:
         """A number in [0, 1)."""
@@ -52,15 +60,16 @@ class Process:
     """
     A process that runs one coroutine.
 
-    :param calls: how many calls to the API server it makes before it dies; None: it does not die of that.
+    :param steps: how many it makes before it dies; None: it does not die of that. It may die before it sends
+        a call, when it has the answer, when an event arrives and when it wakes up.
     """
 
-    def __init__(self, name: str, chance: random.Random, *, calls: int | None = None) -> None:
+    def __init__(self, name: str, chance: random.Random, *, steps: int | None = None) -> None:
         self.name = name
-        self.clock = MachineClock(chance)
+        self.clock = MachineClock(chance, awake=self.step)
         self.alive = True
         self.generation = 0  # of the credentials that it uses
-        self._calls_left = calls
+        self._steps_left = steps
         self._task: asyncio.Task[Any] | None = None
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -85,11 +94,11 @@ class Process:
         if self._task is not None:
             self._task.cancel()
 
-    def reach_out(self) -> None:
-        """Return if the process may talk to others; a dead one does not get any further."""
-        if self._calls_left is not None:
-            self._calls_left -= 1
-            if self._calls_left < 0 and self.alive:
+    def step(self) -> None:
+        """Return if the process lives on; a dead one does not get any further."""
+        if self._steps_left is not None:
+            self._steps_left -= 1
+            if self._steps_left < 0 and self.alive:
                 self.die()
         if not self.alive:
             raise asyncio.CancelledError

@@ -41,6 +41,8 @@ def application(palette: int) -> Application:
     }
     if chance.random() < 0.3:
         conf["spark.kubernetes.allocation.maxPendingPods"] = str(chance.randint(1, 5))
+    if chance.random() < 0.2:
+        conf["spark.kubernetes.allocation.recoveryMode.enabled"] = "false"
     shaping = Shaping()
     if chance.random() < 0.4:
         shaping = Shaping(burst_factor={"factor": 1.2, "fraction": chance.choice([0.25, 0.5, 1])})

@@ -80,14 +80,26 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """When a process dies: after some time, or after some of its steps."""
+
+    seconds: float | None
+    steps: int | None
+
+
+IMMORTAL = Lifetime(None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class TryPlan:
     """What Airflow does with one try of the task."""
 
     triggers: int  # alive at once
-    lifetimes: tuple[float, ...]  # of the trigger processes one after the other; the ones after them live on
-    worker_calls: int | None  # calls after which the worker dies in the submission; None: it does not
+    lifetimes: tuple[Lifetime, ...]  # of the triggers' processes one after the other; later ones live on
+    worker_steps: int | None  # after which the worker dies in the submission; None: it does not
     interruption: Interruption | None
-    interrupted_after: float
+    interrupted_after: float  # seconds since the submission
+    stopped_after: float | None  # seconds into the submission, instead of after it; None: after it
     changed: bool  # whether the next try asks for something else
     deadline_seconds: float | None
 
@@ -147,15 +159,23 @@ def _try(chance: random.Random, temper: Temper) -> TryPlan:
     calm = temper is Temper.CALM
     deaths = 0 if calm else chance.choice([0, 0, 1, 2, 4])
     interruption = None if calm else chance.choices([None, *Interruption], [6, 1, 1.5])[0]
+    stopped = interruption is not None and chance.random() < 0.3
     return TryPlan(
         triggers=1 if calm else chance.choice([1, 1, 2, 3]),
-        lifetimes=tuple(chance.expovariate(1 / 40) for _ in range(deaths)),
-        worker_calls=chance.randint(0, 12) if not calm and chance.random() < 0.15 else None,
+        lifetimes=tuple(_lifetime(chance) for _ in range(deaths)),
+        worker_steps=chance.randint(0, 24) if not calm and chance.random() < 0.15 else None,
         interruption=interruption,
         interrupted_after=chance.expovariate(1 / 60),
+        stopped_after=chance.choice([chance.uniform(0, 0.1), chance.expovariate(1 / 5)]) if stopped else None,
         changed=chance.random() < 0.3,
         deadline_seconds=chance.uniform(5, 600) if chance.random() < 0.15 else None,
     )
+
+
+def _lifetime(chance: random.Random) -> Lifetime:
+    if chance.random() < 0.5:
+        return Lifetime(chance.expovariate(1 / 40), None)
+    return Lifetime(None, int(chance.expovariate(1 / 40)))
 
 
 def _mishap(chance: random.Random, calm_at: float) -> Planned:

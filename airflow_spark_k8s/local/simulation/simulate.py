@@ -6,13 +6,11 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
-from airflow_spark_k8s.core.labels import LABEL_APPLICATION
-from airflow_spark_k8s.local.manifests import is_terminal
-from airflow_spark_k8s.local.resources import CONFIG_MAPS, JOBS, PODS, SECRETS
 from airflow_spark_k8s.local.simulation.event_loop import SimulationLoop
+from airflow_spark_k8s.local.simulation.leftovers import check_leftovers
 from airflow_spark_k8s.local.simulation.mishaps import befall
 from airflow_spark_k8s.local.simulation.scenario import Scenario, draw
-from airflow_spark_k8s.local.simulation.stage import NAMESPACE, Stage
+from airflow_spark_k8s.local.simulation.stage import Stage
 from airflow_spark_k8s.local.simulation.task import Ended, Task
 from airflow_spark_k8s.local.simulation.trace import LAST_LINES, Trace
 
@@ -93,24 +91,12 @@ async def _life(stage: Stage) -> Ended:
     """The task's life under everything that happens, and the time after it."""
     loop = asyncio.get_running_loop()
     mishaps = [loop.create_task(befall(stage, planned)) for planned in stage.scenario.mishaps]
-    ended = await Task(stage).run()
+    task = Task(stage)
+    ended = await task.run()
     for mishap in mishaps:
         await mishap
-    await asyncio.sleep(max(0.0, stage.scenario.calm_at - stage.now) + SETTLING_SECONDS)
-    _check_leftovers(stage, ended)
+    await asyncio.sleep(max(0.0, stage.scenario.calm_at - stage.now))
+    await task.collect_orphans()
+    await asyncio.sleep(SETTLING_SECONDS)
+    check_leftovers(stage, ended.killed)
     return ended
-
-
-def _check_leftovers(stage: Stage, ended: Ended) -> None:
-    """Nothing runs any more, and nothing is there that nobody will ever remove."""
-    store = stage.cluster.store
-    for pod in stage.cluster.pods(NAMESPACE):
-        if not is_terminal(pod):
-            stage.broken(f"pod {pod['metadata']['name']} is left behind and lives")
-    if ended.killed is not None:
-        for resource in (JOBS, PODS, CONFIG_MAPS, SECRETS):
-            for left in store.list(resource, NAMESPACE, labels=f"{LABEL_APPLICATION}={ended.killed}"):
-                stage.broken(f"after the kill there is {resource.kind} {left['metadata']['name']}")
-    for job in store.list(JOBS, NAMESPACE):
-        if job["spec"].get("suspend"):
-            stage.broken(f"Job {job['metadata']['name']} is left suspended for ever")

@@ -44,6 +44,7 @@ class Stage:
     gate: Gate = field(default_factory=Gate)
     processes: list[Process] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
+    retained: list[str] = field(default_factory=list)  # uids of Jobs that were given their retention
     problems: list[str] = field(default_factory=list)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -88,10 +89,10 @@ class Stage:
         self.problems.append(text)
         self.stopped.set()
 
-    def process(self, kind: str, *, calls: int | None = None) -> Process:
+    def process(self, kind: str, *, steps: int | None = None) -> Process:
         """A new process of Airflow."""
         name = f"{kind}-{next(self._numbers)}"
-        process = Process(name, self.scenario.chance(name), calls=calls)
+        process = Process(name, self.scenario.chance(name), steps=steps)
         process.generation = self.gate.given_out
         self.processes.append(process)
         return process
@@ -106,10 +107,14 @@ class Stage:
 
     def log(self, name: str, line: str) -> None:
         """Take in one line of a controller's log."""
-        for secret in _SECRETS:
-            if secret in line:
-                self.broken(f"a secret is in the log of {name}")
+        self.check_record(f"the log of {name}", line)
         self.trace.say(name, line)
+
+    def check_record(self, what: str, content: str) -> None:
+        """Tell if a secret is in something that Airflow or the cluster keeps."""
+        for secret in _SECRETS:
+            if secret in content:
+                self.broken(f"a secret is in {what}")
 
     @property
     def is_calm(self) -> bool:

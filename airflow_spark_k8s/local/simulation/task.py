@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from airflow_spark_k8s.controller.loop import kill, run
 from airflow_spark_k8s.core.outcome import Outcome
@@ -13,7 +14,7 @@ from airflow_spark_k8s.exceptions import ClusterError
 from airflow_spark_k8s.kube.submit import retain, submit
 from airflow_spark_k8s.local.simulation import requests
 from airflow_spark_k8s.local.simulation.process import Process, ProcessDied
-from airflow_spark_k8s.local.simulation.scenario import Interruption, TryPlan
+from airflow_spark_k8s.local.simulation.scenario import IMMORTAL, Interruption, Lifetime, TryPlan
 from airflow_spark_k8s.local.simulation.stage import NAMESPACE, Stage
 from airflow_spark_k8s.local.simulation.truth import check_outcome
 from airflow_spark_k8s.triggers.removal import remove_applications
@@ -38,17 +39,18 @@ class Task:
         self._palette = stage.scenario.application.palette % requests.PALETTE
         self._chance = stage.scenario.chance("airflow")
         self._leftovers: list[asyncio.Task[None]] = []  # of tries that are over for Airflow
+        self._number = 0  # of the try at work
+        self._orphans = False  # a submission was stopped: whatever it left is for gc
 
     async def run(self) -> Ended:
         """The end of the task, after as many tries as it takes."""
-        number = 0
         while True:
-            number += 1
+            self._number += 1
             plans = self._stage.scenario.tries
-            plan = plans[min(number, len(plans)) - 1]
-            attempt = _Try(self._stage, self, number, plan)
+            plan = plans[min(self._number, len(plans)) - 1]
+            attempt = _Try(self._stage, self, self._number, plan)
             state = await attempt.run()
-            self._stage.trace.say("airflow", f"try {number}: {state or 'another try'}")
+            self._stage.trace.say("airflow", f"try {self._number}: {state or 'another try'}")
             if state is not None:
                 await self._await_leftovers()
                 return Ended(state, attempt.application if state == "killed" else None)
@@ -64,6 +66,26 @@ class Task:
     def leave(self, work: asyncio.Task[None]) -> None:
         """Let something go on although its try is over."""
         self._leftovers.append(work)
+
+    def stopped(self) -> None:
+        """Note that a worker was stopped while it submitted: a call of its own may still be on its way."""
+        self._orphans = True
+
+    async def collect_orphans(self) -> None:
+        """What `gc` does some time later: remove what belongs to tries that are over."""
+        while self._orphans:
+            process = self._stage.process("gc")
+            try:
+                for number in range(1, self._number + 1):
+                    ti_id = requests.identity_of(number).ti_id
+                    names = await process.run(
+                        remove_applications(self._stage.wire(process), NAMESPACE, ti_id)
+                    )
+                    self._stage.trace.say(process.name, f"removed {names}")
+                return
+            except ClusterError as error:
+                self._stage.trace.say(process.name, f"failed: {error}")
+            await asyncio.sleep(10)
 
     async def _await_leftovers(self) -> None:
         for work in self._leftovers:
@@ -85,7 +107,12 @@ class _Try:
 
     async def run(self) -> str | None:
         """State of the task after this try; None: there is another one."""
-        reference = await self._submitted()
+        submission = asyncio.create_task(self._submitted())
+        if self._interruption is not None and self._plan.stopped_after is not None:
+            await asyncio.wait([submission], timeout=self._plan.stopped_after)
+            if not submission.done():
+                return await self._stopped(submission)
+        reference = await submission
         if reference is None:
             return None
         self.application = reference.application
@@ -108,8 +135,8 @@ class _Try:
 
     async def _submitted(self) -> ApplicationReference | None:
         """The application; None if the worker died or gave up."""
-        stage, calls = self._stage, None if self._stage.is_calm else self._plan.worker_calls
-        worker = stage.process("worker", calls=calls)
+        stage, steps = self._stage, None if self._stage.is_calm else self._plan.worker_steps
+        worker = stage.process("worker", steps=steps)
         if self._plan.deadline_seconds is not None:
             self._deadline = worker.clock.now() + self._plan.deadline_seconds
         manifests = requests.manifests(self._task.palette, self._number)
@@ -129,9 +156,24 @@ class _Try:
         stage.trace.say(worker.name, f"{submitted.how}: {submitted.reference.job_name}")
         return submitted.reference
 
-    async def _removal(self, process: Process) -> None:
+    async def _stopped(self, submission: asyncio.Task[ApplicationReference | None]) -> str | None:
+        """The worker gets SIGTERM while it submits: it stops, and removes what it has submitted."""
+        stage, interruption = self._stage, self._plan.interruption
+        stage.trace.count(f"{interruption} in the submission")
+        stage.trace.say("airflow", f"try {self._number}: {interruption} in the submission")
+        self._task.stopped()
+        submission.cancel()
+        await asyncio.wait([submission])
+        self.application = requests.manifests(self._task.palette, self._number).application
+        worker = stage.process("worker")
+        with suppress(ClusterError, TimeoutError, ProcessDied):
+            async with asyncio.timeout(_REMOVAL_SECONDS):
+                await worker.run(self._removal(worker))
+        return "killed" if interruption is Interruption.KILL else None
+
+    async def _removal(self, process: Process, *, only_running: bool = False) -> None:
         wire = self._stage.wire(process)
-        names = await remove_applications(wire, NAMESPACE, self._identity.ti_id)
+        names = await remove_applications(wire, NAMESPACE, self._identity.ti_id, only_running=only_running)
         self._stage.trace.say(process.name, f"removed {names}")
 
     # triggers
@@ -142,7 +184,7 @@ class _Try:
         """A trigger that is started again whenever its process dies."""
         lifetimes = list(self._plan.lifetimes[index :: self._plan.triggers])
         while True:
-            lifetime = lifetimes.pop(0) if lifetimes and not self._stage.is_calm else None
+            lifetime = lifetimes.pop(0) if lifetimes and not self._stage.is_calm else IMMORTAL
             try:
                 found = await self._watch(reference, lifetime)
             except Exception as error:
@@ -155,10 +197,11 @@ class _Try:
             self._stage.trace.count("trigger restarted")
             await asyncio.sleep(self._chance.choice([0.0, self._chance.uniform(0, 40)]))
 
-    async def _watch(self, reference: ApplicationReference, lifetime: float | None) -> Outcome | None:
+    async def _watch(self, reference: ApplicationReference, lifetime: Lifetime) -> Outcome | None:
         """What a trigger finds out; None if it dies before."""
         stage = self._stage
-        process = stage.process("trigger")
+        stage.check_record("the trigger's kwargs", json.dumps([asdict(reference), self._deadline]))
+        process = stage.process("trigger", steps=lifetime.steps)
         watching = run(
             stage.wire(process),
             reference,
@@ -168,8 +211,8 @@ class _Try:
             holder=process.name,
         )
         death = None
-        if lifetime is not None:
-            death = asyncio.get_running_loop().call_later(lifetime, process.die)
+        if lifetime.seconds is not None:
+            death = asyncio.get_running_loop().call_later(lifetime.seconds, process.die)
         try:
             found = await process.run(watching)
         except ProcessDied:
@@ -181,6 +224,8 @@ class _Try:
                 death.cancel()
         stage.trace.say(process.name, f"outcome: {found.verdict}: {found.message}")
         check_outcome(stage, reference, found, self._deadline)
+        # The payload of the event is the XCom, too.
+        stage.check_record("the outcome", json.dumps(found.as_dict()))
         return found
 
     async def _let_go(self, keepers: list[asyncio.Task[None]]) -> None:
@@ -200,6 +245,7 @@ class _Try:
         worker = stage.process("worker")
         with suppress(ClusterError, ProcessDied):
             await worker.run(retain(stage.wire(worker), reference, RETENTION_SECONDS))
+            stage.retained.append(reference.job_uid)
         if outcome.succeeded:
             return "success"
         return "failed" if self._number >= 3 else None
@@ -213,6 +259,8 @@ class _Try:
         stage.trace.say("airflow", f"try {self._number}: {interruption}")
         if interruption is Interruption.CLEAR:
             self._task.leave(asyncio.create_task(self._let_go(keepers)))
+            if self._chance.random() < 0.5:  # else no triggerer is alive to do it
+                self._task.leave(asyncio.create_task(self._cleared()))
             return None
         if self._chance.random() < 0.5:
             self._task.leave(asyncio.create_task(self._let_go(keepers)))
@@ -220,6 +268,14 @@ class _Try:
             await self._let_go(keepers)
         await self._killed(reference)
         return "killed"
+
+    async def _cleared(self) -> None:
+        """What `on_kill` of the trigger does, while the next try may be at work already."""
+        await asyncio.sleep(self._chance.choice([0.0, self._chance.uniform(0, 20)]))
+        process = self._stage.process("trigger")
+        with suppress(ClusterError, TimeoutError, ProcessDied):
+            async with asyncio.timeout(_REMOVAL_SECONDS):
+                await process.run(self._removal(process, only_running=True))
 
     async def _killed(self, reference: ApplicationReference) -> None:
         """Remove the application; whoever fails in that is followed by another one."""

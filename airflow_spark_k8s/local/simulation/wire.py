@@ -113,7 +113,7 @@ class Wire:
 
     async def _call(self, verb: str, what: str, call: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
         try:
-            self._process.reach_out()
+            self._process.step()
             await self._authenticate(what)
             kind = self._weather.of_call(verb, self._network)
             if kind is not None:
@@ -141,6 +141,7 @@ class Wire:
             async with asyncio.timeout(timeout_seconds):
                 answer = await asyncio.shield(server)
                 await asyncio.sleep(back)
+                self._process.step()
         except TimeoutError as error:
             raise ClusterUnreachable(f"no answer within {timeout_seconds} s ({what})") from error
         except asyncio.CancelledError:
@@ -210,7 +211,7 @@ class Wire:
             # Events of one watch never overtake each other.
             due = max(due, arrived + self._lag(kind))
             await asyncio.sleep(due - asyncio.get_running_loop().time())
-            self._process.reach_out()
+            self._process.step()
             recent.append(event)
             for each in tuple(recent) if kind is Kind.REPEATED_EVENT else (event,):
                 yield each

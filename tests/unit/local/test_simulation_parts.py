@@ -212,7 +212,8 @@ def test_open_watches_can_be_cut() -> None:
     assert _run(main()) == ["a", "b", "c", "None"]
 
 
-def test_a_dead_process_reaches_nobody() -> None:
+@pytest.mark.parametrize(("steps", "calls"), [(0, 0), (6, 3), (7, 4)], ids=["at once", "before", "after"])
+def test_a_process_dies_before_a_call_or_before_it_has_the_answer(steps: int, calls: int) -> None:
     async def main() -> None:
         way = Way()
 
@@ -220,10 +221,10 @@ def test_a_dead_process_reaches_nobody() -> None:
             for number in range(10):
                 await way.create(f"map-{number}")
 
-        way.process = way.wire._process = Process("p", random.Random(1), calls=3)
+        way.process = way.wire._process = Process("p", random.Random(1), steps=steps)
         with pytest.raises(ProcessDied):
             await way.process.run(work())
-        assert way.created == ["map-0", "map-1", "map-2"]
+        assert way.created == [f"map-{number}" for number in range(calls)]
 
     _run(main())
 
@@ -265,3 +266,17 @@ def test_a_summary_names_the_seeds_that_failed() -> None:
 
 def test_two_runs_of_a_seed_are_the_same() -> None:
     assert simulate(11, all_lines=True).lines == simulate(11, all_lines=True).lines
+
+
+def test_a_process_dies_when_it_wakes_up() -> None:
+    async def main() -> None:
+        process = Process("p", random.Random(1), steps=1)
+        with pytest.raises(ProcessDied):
+            await process.run(_sleepy(process))
+        assert asyncio.get_running_loop().time() == 2.0
+
+    async def _sleepy(process: Process) -> None:
+        for _ in range(5):
+            await process.clock.sleep(1)
+
+    _run(main())
