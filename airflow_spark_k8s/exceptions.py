@@ -22,10 +22,17 @@ SparkKubernetesError
     ├── DriverOutOfMemory                 the driver was killed for memory
     ├── DriverLost                        the driver is gone and left no evidence of success
     ├── DriverTookOver                    the user's code overrides the master or the number of executors
-    ├── DriverStartFailed                 the driver's container can never start (image, config)
+    ├── DriverStartFailed                 the driver's container can never start
+    │   ├── ImagePullFailed               its image cannot be had
+    │   ├── DriverMisconfigured           a Secret or ConfigMap that it needs is missing
+    │   └── DriverRefused                 the cluster refuses its pod: rights, admission, not valid
+    ├── ExecutorStartFailed               no executor can ever start, for the same causes
     ├── SparkVersionMismatch              the driver runs another Spark than the task says
     ├── ExecutorMemorySpent               no executor is left: all ran out of memory, as often as is allowed
-    └── ApplicationTimedOut               the task's execution_timeout passed
+    ├── ApplicationTimedOut               the task's execution_timeout passed
+    │   ├── Unschedulable                 … while the driver, or every executor, waited for a node
+    │   └── QuotaUsedUp (QuotaExceeded)   … while the driver, or every executor, waited for room in a quota
+    └── SightLost (ClusterUnreachable)    no answer for longer than is waited; the application was left alone
 """
 
 from __future__ import annotations
@@ -148,6 +155,22 @@ class DriverStartFailed(ApplicationFailed):
     """The driver's container can never start: image, configuration, command."""
 
 
+class ImagePullFailed(DriverStartFailed):
+    """The driver's image cannot be pulled, or is not on its node and must not be pulled."""
+
+
+class DriverMisconfigured(DriverStartFailed):
+    """A Secret or ConfigMap that the driver's pod needs is missing."""
+
+
+class DriverRefused(DriverStartFailed):
+    """The cluster refuses to create the driver's pod: rights, an admission webhook or policy, not valid."""
+
+
+class ExecutorStartFailed(ApplicationFailed):
+    """No executor has started, and none ever will: image, configuration, or refused by the cluster."""
+
+
 class SparkVersionMismatch(ApplicationFailed):
     """The driver runs another Spark version than the task, connection or image says."""
 
@@ -158,3 +181,15 @@ class ExecutorMemorySpent(ApplicationFailed):
 
 class ApplicationTimedOut(ApplicationFailed):
     """The task's execution_timeout passed."""
+
+
+class Unschedulable(ApplicationTimedOut):
+    """The task's execution_timeout passed while the driver, or every executor, waited for a node."""
+
+
+class QuotaUsedUp(ApplicationTimedOut, QuotaExceeded):
+    """The task's execution_timeout passed while the driver, or every executor, waited for a quota."""
+
+
+class SightLost(ApplicationFailed, ClusterUnreachable):
+    """The API server has not answered for longer than is waited; the application may still run."""

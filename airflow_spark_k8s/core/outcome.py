@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from airflow_spark_k8s.core.cause import Cause
 from airflow_spark_k8s.core.memory_groups import MemoryGroup
 from airflow_spark_k8s.core.memory_losses import Advice, MemoryLoss
 from airflow_spark_k8s.exceptions import (
@@ -14,11 +15,18 @@ from airflow_spark_k8s.exceptions import (
     ApplicationTimedOut,
     DriverFailed,
     DriverLost,
+    DriverMisconfigured,
     DriverOutOfMemory,
+    DriverRefused,
     DriverStartFailed,
     DriverTookOver,
     ExecutorMemorySpent,
+    ExecutorStartFailed,
+    ImagePullFailed,
+    QuotaUsedUp,
+    SightLost,
     SparkVersionMismatch,
+    Unschedulable,
 )
 
 MAX_TABLE_ROWS = 200
@@ -34,9 +42,11 @@ class Verdict(StrEnum):
     DRIVER_LOST = "driver lost"
     DRIVER_TOOK_OVER = "driver took over"
     DRIVER_START_FAILED = "driver start failed"
+    EXECUTOR_START_FAILED = "executor start failed"
     SPARK_VERSION_MISMATCH = "spark version mismatch"
     EXECUTOR_MEMORY_SPENT = "executor memory spent"
     TIMED_OUT = "timed out"
+    SIGHT_LOST = "sight lost"
 
 
 _ERRORS: Mapping[Verdict, type[ApplicationFailed]] = {
@@ -47,7 +57,17 @@ _ERRORS: Mapping[Verdict, type[ApplicationFailed]] = {
     Verdict.DRIVER_START_FAILED: DriverStartFailed,
     Verdict.SPARK_VERSION_MISMATCH: SparkVersionMismatch,
     Verdict.EXECUTOR_MEMORY_SPENT: ExecutorMemorySpent,
+    Verdict.EXECUTOR_START_FAILED: ExecutorStartFailed,
     Verdict.TIMED_OUT: ApplicationTimedOut,
+    Verdict.SIGHT_LOST: SightLost,
+}
+
+_ERRORS_OF_CAUSE: Mapping[tuple[Verdict, str | None], type[ApplicationFailed]] = {
+    (Verdict.DRIVER_START_FAILED, Cause.IMAGE): ImagePullFailed,
+    (Verdict.DRIVER_START_FAILED, Cause.CONFIGURATION): DriverMisconfigured,
+    (Verdict.DRIVER_START_FAILED, Cause.REFUSED): DriverRefused,
+    (Verdict.TIMED_OUT, Cause.UNSCHEDULABLE): Unschedulable,
+    (Verdict.TIMED_OUT, Cause.QUOTA): QuotaUsedUp,
 }
 
 
@@ -83,6 +103,7 @@ class Outcome:
     application_id: str | None = None  # spark.app.id; None without a driver pod
     exit_code: int | None = None  # of the driver's container; None: not recorded
     reason: str | None = None  # of the driver's end, in Kubernetes' words
+    cause: str | None = None  # of what never started, a value of Cause; None: it started, or nobody knows
     driver_restarts: int = 0  # driver pods beyond the first
     executors: tuple[ExecutorRecord, ...] = ()  # of the last driver, at most MAX_TABLE_ROWS
     executor_counts: Mapping[str, int] = field(
@@ -104,8 +125,8 @@ class Outcome:
 
     def error(self) -> ApplicationFailed | None:
         """The exception to raise for this outcome, with `as_dict()` as its summary; None after success."""
-        cause = _ERRORS.get(self.verdict)
-        return None if cause is None else cause(self.message, self.as_dict())
+        error = _ERRORS_OF_CAUSE.get((self.verdict, self.cause)) or _ERRORS.get(self.verdict)
+        return None if error is None else error(self.message, self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_spark_k8s.core.last_exception import last_exception
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.exceptions import NotFound, SparkKubernetesError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_spark_k8s.kube.cluster import Cluster
 
 _EXPLAINING_LINES = 300  # Spark's stack traces are long, and what follows them is, too
+_TOLD_BY_THE_LOG = (Verdict.DRIVER_FAILED, Verdict.DRIVER_OUT_OF_MEMORY)
 _FOREIGN_MASTER = "Secret keys provided via files is only allowed in Kubernetes mode"
 
 
@@ -45,7 +47,7 @@ async def conclude(
 
     :returns: the outcome, with a better reason for a failure if the driver's log tells it.
     """
-    needed = max(log_lines, _EXPLAINING_LINES if outcome.verdict is Verdict.DRIVER_FAILED else 0)
+    needed = max(log_lines, _EXPLAINING_LINES if outcome.verdict in _TOLD_BY_THE_LOG else 0)
     if outcome.driver_pod is not None and needed > 0:
         lines = await _driver_log(cluster, reference.namespace, outcome.driver_pod, needed, log)
         _print(lines[-log_lines:] if log_lines else [], outcome.driver_pod, log)
@@ -56,15 +58,20 @@ async def conclude(
 
 def explained(outcome: Outcome, lines: Sequence[str]) -> Outcome:
     """
-    `outcome`, or the mistake in the user's code that the driver's last `lines` tell.
+    `outcome` with what the driver's last `lines` tell: a mistake in the user's code, or the last exception.
 
     Code that sets the master ends the driver before its REST interface can tell, as long as Spark
     authenticates: then another master than Kubernetes refuses the secret's file.
 
     Source: org.apache.spark.SecurityManager.secretKeyFromFile
     """
-    if outcome.verdict is not Verdict.DRIVER_FAILED or not any(_FOREIGN_MASTER in line for line in lines):
+    if outcome.verdict not in _TOLD_BY_THE_LOG:
         return outcome
+    if not any(_FOREIGN_MASTER in line for line in lines):
+        told = last_exception(lines)
+        return (
+            outcome if told is None else replace(outcome, message=f"{outcome.message}; its log says: {told}")
+        )
     message = (
         "the application's code sets spark.master to something else than Kubernetes, so the executors of "
         "this task cannot join its driver; remove it from the code"

@@ -110,6 +110,16 @@ async def test_code_that_sets_the_master_is_told_so(cluster: FakeCluster, log_li
     assert outcome.exit_code == 1
 
 
+@pytest.mark.parametrize("log_lines", [0, 5])
+async def test_the_last_exception_of_the_log_is_part_of_the_message(
+    cluster: FakeCluster, log_lines: int
+) -> None:
+    says(cluster, "Traceback (most recent call last):\n  File x\nValueError: no rows\n" + "stopping\n" * 50)
+    outcome = await concluded(cluster, FAILED, Lines(), log_lines=log_lines)
+    assert outcome.message == f"{FAILED.message}; its log says: ValueError: no rows"
+    assert "ValueError: no rows" in str(outcome.error())
+
+
 async def test_what_the_log_says_never_spoils_a_success(cluster: FakeCluster) -> None:
     says(cluster, LOCAL_MASTER)
     assert await concluded(cluster, SUCCEEDED, Lines(), log_lines=100) == SUCCEEDED
