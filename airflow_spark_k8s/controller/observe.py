@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from airflow_spark_k8s.controller.clock import Clock
 from airflow_spark_k8s.controller.complaints import Complaints
+from airflow_spark_k8s.controller.killed_workers import with_killed_workers
 from airflow_spark_k8s.controller.world import World
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.memory_groups import higher
@@ -217,6 +218,7 @@ async def _with_progress(rest: SparkRest, view: SparkView) -> SparkView:
     tasks = await rest.tasks()
     if not isinstance(tasks, Answered):
         return view
+    view = await with_killed_workers(rest, view, tasks.data)
     return replace(
         view,
         completed_tasks=tasks.data.complete_tasks,

@@ -10,6 +10,7 @@ from airflow_spark_k8s.core.drain import retired
 from airflow_spark_k8s.core.fleet import Fleet, last_seen
 from airflow_spark_k8s.core.gate import open_key, still_wants
 from airflow_spark_k8s.core.history import EndedExecutor, History
+from airflow_spark_k8s.core.killed_workers import executors_without_worker
 from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, Failed, Succeeded
 from airflow_spark_k8s.core.recovery import Recovery, recover, recovers
 from airflow_spark_k8s.core.settings import ControllerSettings
@@ -32,6 +33,7 @@ EARLY_WINDOW_SECONDS = 120.0
 DELETE_AGAIN_SECONDS = 30.0
 """A pod that is still there so long after its deletion was asked for is deleted once more."""
 
+_CORRECTED = (EndKind.DRAINED, EndKind.MAYBE_OUT_OF_MEMORY)
 _BY_ITS_OWN_FAULT = MEMORY_KINDS | {EndKind.ERROR, EndKind.NEVER_STARTED}
 
 
@@ -59,8 +61,9 @@ def cleanup(scene: Scene, fleet: Fleet, settings: ControllerSettings) -> Cleanup
     ended = [*_newly_ended(scene, fleet, settings.allocation), *_killed_while_leaving(scene, fleet)]
     known = remembered.with_ended(ended, rollout)
     more = unread(scene, fleet, known) if recovers(settings) else Unread()
-    ended += more.ended
-    known = known.with_ended(more.ended, rollout)
+    more_ended = (*more.ended, *executors_without_worker(scene, fleet, settings, known))
+    ended += more_ended
+    known = known.with_ended(more_ended, rollout)
     recovery = recover(settings, known, fleet.spark.stages, scene.now)
     leaving = retired(scene, fleet, recovery, settings.allocation.target, known)
     known = known.with_ended(leaving, rollout)
@@ -97,13 +100,15 @@ def _newly_ended(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> 
 
 
 def _killed_while_leaving(scene: Scene, fleet: Fleet) -> Iterator[EndedExecutor]:
-    """Executors to be retired that ran out of memory before they were gone: the kernel is believed."""
+    """Executors to be removed that turn out to have run out of memory: the kernel is believed."""
     remembered = fleet.driver.history.entries
     for number, pod in last_seen(scene, fleet.driver).items():
-        if pod.ended and number in remembered and remembered[number].kind == EndKind.DRAINED:
-            entry = ended_executor(scene, fleet, pod)
-            if entry.kind in MEMORY_KINDS:
-                yield entry
+        known = remembered.get(number)
+        if not pod.ended or known is None or known.kind not in _CORRECTED:
+            continue
+        entry = ended_executor(scene, fleet, pod)
+        if known.yields_to(entry):
+            yield entry
 
 
 def ended_executor(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecutor:

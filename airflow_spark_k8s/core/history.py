@@ -45,6 +45,8 @@ class EndedExecutor:
         """Whether `other` knows better how the executor ended."""
         if self.kind == EndKind.DRAINED:
             return other.kind in MEMORY_KINDS
+        if self.kind == EndKind.MAYBE_OUT_OF_MEMORY:
+            return other.kind in (EndKind.OUT_OF_MEMORY, EndKind.HEAP_EXHAUSTED)
         return self.kind == "" and other.kind != ""
 
 

@@ -177,7 +177,12 @@ def _ask(scene: Scene, fleet: Fleet | None) -> AskSpark | None:
         return None
     registered = fleet.registered
     every = POLL_OFTEN_SECONDS
-    if registered is not None and len(registered & fleet.running) >= settings.allocation.target:
+    failing = bool(fleet.spark.failed_tasks)  # and will perhaps fail once too often
+    if (
+        registered is not None
+        and not failing
+        and len(registered & fleet.running) >= settings.allocation.target
+    ):
         young = scene.age(*open_key(fleet.driver)) < YOUNG_SECONDS
         every = POLL_CALMLY_SECONDS if young else POLL_SELDOM_SECONDS
     return AskSpark(fleet.driver.name, fleet.driver.uid, settings.ui_port, every)

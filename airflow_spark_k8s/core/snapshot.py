@@ -139,6 +139,10 @@ class SparkView:
     total_tasks: int | None = None
     active_stages: int | None = None
     stages: Mapping[int, str] = field(default_factory=dict)  # id -> state of the latest attempt
+    failed_tasks: Mapping[tuple[int, int], int] = field(
+        default_factory=dict
+    )  # running stage and attempt -> failed tasks that have been looked at
+    killed_workers: frozenset[int] = frozenset()  # executors in which a task lost its Python worker
     version: str | None = None  # of the driver's Spark
     master: str | None = None  # spark.master as the driver runs with; None: not told
     instances: str | None = None  # spark.executor.instances likewise

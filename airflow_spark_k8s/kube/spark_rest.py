@@ -20,10 +20,16 @@ from airflow_spark_k8s.kube.cluster import Cluster
 
 UI_PORT = 4040
 
+MAX_FAILED_TASKS = 50
+"""Of one answer: each has a stack of its own."""
+
 _RESIDENT = ("ProcessTreeJVMRSSMemory", "ProcessTreePythonRSSMemory", "ProcessTreeOtherRSSMemory")
 _BYTES_PER_MIB = 2**20
 
 T = TypeVar("T")
+
+StageAttempt = tuple[int, int]
+"""Id of a stage, and which attempt of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,15 @@ class TaskProgress:
     active_tasks: int
     failed_tasks: int
     stages: Mapping[int, str] = field(default_factory=dict)  # id -> state of the latest attempt, all of them
+    failed: Mapping[StageAttempt, int] = field(default_factory=dict)  # running ones -> their failed tasks
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTask:
+    """One attempt of a task that failed."""
+
+    executor_id: int
+    error: str  # free text, with a stack; empty: not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +159,12 @@ class SparkRest:
     async def tasks(self) -> Answer[TaskProgress]:
         """Progress by tasks, over all stages but the skipped ones."""
         return await self._ask("/stages", tasks_from_json, {"details": "false"})
+
+    async def failed_tasks(self, of: StageAttempt, count: int) -> Answer[tuple[FailedTask, ...]]:
+        """The `count` failed tasks of a stage; of many only those that were started last."""
+        (stage, attempt), offset = of, max(count - MAX_FAILED_TASKS, 0)
+        params = {"status": "failed", "sortBy": "ID", "offset": str(offset), "length": str(MAX_FAILED_TASKS)}
+        return await self._ask(f"/stages/{stage}/{attempt}/taskList", failed_tasks_from_json, params)
 
     async def jobs(self) -> Answer[JobProgress]:
         """Progress by Spark jobs."""
@@ -269,7 +290,17 @@ def tasks_from_json(body: Sequence[Mapping[str, Any]]) -> TaskProgress:
         active_tasks=sum(stage["numActiveTasks"] for stage in stages),
         failed_tasks=sum(stage.get("numFailedTasks", 0) for stage in stages),
         stages=_latest_attempts(body),
+        failed={
+            (int(stage["stageId"]), int(stage.get("attemptId", 0))): stage["numFailedTasks"]
+            for stage in stages
+            if stage["status"] == "ACTIVE" and stage.get("numFailedTasks") and "stageId" in stage
+        },
     )
+
+
+def failed_tasks_from_json(body: Sequence[Mapping[str, Any]]) -> tuple[FailedTask, ...]:
+    """The tasks of an answer of `/stages/<id>/<attempt>/taskList`."""
+    return tuple(FailedTask(int(task["executorId"]), str(task.get("errorMessage") or "")) for task in body)
 
 
 def _latest_attempts(body: Sequence[Mapping[str, Any]]) -> dict[int, str]:

@@ -35,6 +35,8 @@ class Job:
 
 
 KILLER = Job("skewed.py", SERIAL_KILLER.format(tasks=40), FOUR)
+# The same where the kernel kills the largest process alone, a Python worker.
+CHILD = Job("skewed.py", SERIAL_KILLER.format(tasks=24), FOUR)
 # So many that there are others beside the first one to the end.
 NO_RECOVERY = Job("skewed.py", SERIAL_KILLER.format(tasks=70), {**FOUR, RECOVERY_MODE: "false"})
 # 480 MiB do not fit into a heap of 512 MiB even alone, and do into half as much again.
@@ -45,19 +47,22 @@ AT_ONCE = 2
 
 
 @pytest.fixture(scope="module")
-def runs(spark_cluster: SparkCluster) -> Mapping[Job, Run]:
+def runs(spark_cluster: SparkCluster, tmp_path_factory: pytest.TempPathFactory) -> Mapping[Job, Run]:
     """What became of the jobs with the newest Spark."""
-    return asyncio.run(_all_of(spark_cluster, (KILLER, HEAP, NO_RECOVERY)))
+    with LocalCluster(directory=tmp_path_factory.mktemp("cgroup-v1"), oom="child") as cgroup_v1:
+        where = {KILLER: spark_cluster, HEAP: spark_cluster, CHILD: cgroup_v1, NO_RECOVERY: spark_cluster}
+        return asyncio.run(_all_of(where))
 
 
-async def _all_of(cluster: SparkCluster, jobs: tuple[Job, ...]) -> Mapping[Job, Run]:
+async def _all_of(where: Mapping[Job, SparkCluster]) -> Mapping[Job, Run]:
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def one(job: Job) -> Run:
+    async def one(job: Job, cluster: SparkCluster) -> Run:
         async with free:
             return await run_job(cluster, job.file, job.arguments, job.conf)
 
-    return dict(zip(jobs, await asyncio.gather(*map(one, jobs)), strict=True))
+    runs = await asyncio.gather(*(one(job, cluster) for job, cluster in where.items()))
+    return dict(zip(where, runs, strict=True))
 
 
 def single_task(run: Run) -> set[int]:
@@ -119,4 +124,18 @@ async def test_spark_3_5_recovers_too(spark_3_5: SparkCluster) -> None:
     killed = [loss.executor_id for loss in run.outcome.ooms]
     assert 1 <= len(killed) < MAX_FAILURES, run
     assert run.charges(task=0) == killed, run
+    assert single_task(run), run
+
+
+def test_a_killed_python_worker_in_a_container_that_lives_on_is_answered_too(
+    runs: Mapping[Job, Run],
+) -> None:
+    run = runs[CHILD]
+    assert run.outcome.verdict is Verdict.SUCCEEDED, run
+    assert "The largest of 24 tasks held 1050 MiB" in run.driver_log
+    charged = run.charges(task=0)
+    assert 1 <= len(charged) < MAX_FAILURES, run
+    assert set(charged) <= {loss.executor_id for loss in run.outcome.ooms}, run
+    assert "Python worker exited unexpectedly" in run.driver_log
+    assert run.told("Python worker in it was killed, perhaps for memory"), run
     assert single_task(run), run

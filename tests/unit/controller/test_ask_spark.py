@@ -87,6 +87,35 @@ async def test_what_executors_do_and_which_stages_there_are_is_known() -> None:
     assert view.stages == {7: "ACTIVE"}
 
 
+CRASHED = "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)\n\tat org.apache…"
+
+
+async def test_executors_whose_python_workers_are_gone_are_known_and_asked_about_once() -> None:
+    root, stage = f"{ROOT}/d-1", {"stageId": 7, "attemptId": 0, "status": "ACTIVE"}
+    counts = {"numTasks": 4, "numActiveTasks": 2}
+    failed = [
+        {"executorId": "1", "errorMessage": CRASHED},
+        {"executorId": "2", "errorMessage": "KeyError: 1"},
+    ]
+    pages = {
+        root: {"id": "d-1"},
+        f"{root}/allexecutors": [{"id": "1", "isActive": True}, {"id": "2", "isActive": True}],
+        f"{root}/stages": [{**stage, **counts, "numFailedTasks": 2}],
+        f"{root}/stages/7/0/taskList": failed,
+    }
+    watcher = observer(pages)
+    view = await ask_spark(watcher, ASK)
+    assert (view.killed_workers, view.failed_tasks) == ({1}, {(7, 0): 2})
+    watcher.world.see_spark(view)
+    del pages[f"{root}/stages/7/0/taskList"]
+    assert (await ask_spark(watcher, ASK)).killed_workers == {1}
+    # What could not be read is asked for again.
+    pages[f"{root}/stages"] = [{**stage, **counts, "numFailedTasks": 3}]
+    assert (await ask_spark(watcher, ASK)).failed_tasks == {(7, 0): 2}
+    pages[f"{root}/stages/7/0/taskList"] = [*failed, {"executorId": "2", "errorMessage": CRASHED}]
+    assert (await ask_spark(watcher, ASK)).killed_workers == {1, 2}
+
+
 async def test_what_an_executor_used_most_stays_known() -> None:
     pages = _told(700, None, 300)
     watcher = observer(pages)

@@ -203,11 +203,13 @@ class Answers:
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = answers
         self.asked: list[str] = []
+        self.params: list[Mapping[str, str]] = []
 
     async def text(
         self, path: str, *, params: Mapping[str, str] | None = None, timeout_seconds: float = 30.0
     ) -> str:
         self.asked.append(path)
+        self.params.append(dict(params or {}))
         answer = self._answers[path.rsplit("/proxy/api/v1", 1)[-1]]
         if isinstance(answer, ClusterError):
             raise answer

@@ -13,7 +13,9 @@ from airflow_spark_k8s.exceptions import (
     TooManyRequests,
 )
 from airflow_spark_k8s.kube.spark_rest import (
+    MAX_FAILED_TASKS,
     Answered,
+    FailedTask,
     JobProgress,
     NotYet,
     SparkApplicationInfo,
@@ -136,6 +138,27 @@ async def test_the_latest_attempt_of_a_stage_counts() -> None:
     answer = await spark.tasks()
     assert isinstance(answer, Answered)
     assert answer.data.stages == {6: "SKIPPED", 7: "ACTIVE", 8: "PENDING"}
+
+
+async def test_running_stages_with_failed_tasks_are_told_apart() -> None:
+    tasks = {"numTasks": 1, "numActiveTasks": 0}
+    stages = [
+        {"stageId": 7, "attemptId": 1, "status": "ACTIVE", "numFailedTasks": 3, **tasks},
+        {"stageId": 7, "attemptId": 0, "status": "FAILED", "numFailedTasks": 4, **tasks},
+        {"stageId": 8, "attemptId": 0, "status": "ACTIVE", "numFailedTasks": 0, **tasks},
+    ]
+    spark, _ = rest({"/applications/pi-r0-abcde/stages": stages})
+    answer = await spark.tasks()
+    assert isinstance(answer, Answered)
+    assert answer.data.failed == {(7, 1): 3}
+
+
+@pytest.mark.parametrize(("count", "offset"), [(3, "0"), (MAX_FAILED_TASKS + 7, "7")])
+async def test_of_failed_tasks_the_executor_and_the_error_are_told(count: int, offset: str) -> None:
+    told = [{"executorId": "2", "errorMessage": "boom"}, {"executorId": "3"}]
+    spark, cluster = rest({"/applications/pi-r0-abcde/stages/7/1/taskList": told})
+    assert await spark.failed_tasks((7, 1), count) == Answered((FailedTask(2, "boom"), FailedTask(3, "")))
+    assert cluster.params[-1] == {"status": "failed", "sortBy": "ID", "offset": offset, "length": "50"}
 
 
 async def test_jobs_are_counted_by_state() -> None:
