@@ -200,7 +200,7 @@ def _cells(row: _Row) -> tuple[str, ...]:
         named = (task.dag_id, task.task_id, task.run_id, map_index)
     gone = "" if found.has_job else f" (no Job: {_count(len(found.pieces), 'object')})"
     return (
-        found.pieces[0].name if found.has_job else f"{found.name}{gone}",
+        found.pieces[-1].name if found.has_job else f"{found.name}{gone}",
         *named,
         "?" if found.try_number is None else str(found.try_number),
         duration(row.age_seconds),

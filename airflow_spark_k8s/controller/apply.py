@@ -15,6 +15,7 @@ from airflow_spark_k8s.core.actions import (
     DeletePod,
     FindExecutor,
     ListPods,
+    MarkContinued,
     MarkDriver,
     Note,
     ReadEvents,
@@ -23,11 +24,17 @@ from airflow_spark_k8s.core.actions import (
     Result,
     ShowDriverLog,
     ShowExecutorLog,
+    StartAgain,
     Trouble,
 )
 from airflow_spark_k8s.core.allocation import CREATE_TIMEOUT_SECONDS
 from airflow_spark_k8s.core.executor_pod import EXECUTOR_CONTAINER, executor_name, executor_pod
-from airflow_spark_k8s.core.job_state import STOPPED_DEADLINE_SECONDS, drivers_annotation, outcome_annotation
+from airflow_spark_k8s.core.job_state import (
+    ANNOTATION_CONTINUED_BY,
+    STOPPED_DEADLINE_SECONDS,
+    drivers_annotation,
+    outcome_annotation,
+)
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.pod_state import DRIVER_CONTAINER
 from airflow_spark_k8s.core.recovery_pod import recovery_pod
@@ -40,10 +47,13 @@ from airflow_spark_k8s.exceptions import (
     Invalid,
     InvalidConfiguration,
     NotFound,
+    ServerError,
     TooManyRequests,
     Unauthorized,
 )
 from airflow_spark_k8s.kube.cluster import JSON, MERGE_PATCH, Cluster
+from airflow_spark_k8s.kube.paths import object_path
+from airflow_spark_k8s.kube.start_again import start_again
 from airflow_spark_k8s.kube.watch import list_objects
 
 CALL_TIMEOUT_SECONDS = 10.0
@@ -137,13 +147,17 @@ async def _call(hands: Hands, action: Action) -> None:
         case DeletePod():
             await _delete(hands, _pod_path(hands, action.name), action.uid, _grace(action))
         case RecordDrivers():
-            await _patch_job(hands, action.resource_version, drivers_annotation(action.uids))
+            await _patch_job(hands, action, drivers_annotation(action.uids))
         case RecordOutcome():
             spec = {"activeDeadlineSeconds": STOPPED_DEADLINE_SECONDS} if action.stop else {}
-            await _patch_job(hands, action.resource_version, outcome_annotation(action.outcome), spec)
+            await _patch_job(hands, action, outcome_annotation(action.outcome), spec)
         case DeleteJob():
             policy = {"propagationPolicy": action.propagation}
-            await _delete(hands, job_path(hands.reference), action.uid, policy)
+            await _delete(hands, _job_path(hands, action.name), action.uid, policy)
+        case MarkContinued():
+            await _patch_job(hands, action, {ANNOTATION_CONTINUED_BY: action.continued_by})
+        case StartAgain():
+            await _start_again(hands, action)
         case _:
             await _read(hands, action)
 
@@ -163,9 +177,8 @@ async def _read(hands: Hands, action: Action) -> None:
             await _read_events(hands, action.pod_name)
 
 
-def job_path(reference: ApplicationReference) -> str:
-    """Path of the application's Job."""
-    return f"/apis/batch/v1/namespaces/{reference.namespace}/jobs/{reference.job_name}"
+def _job_path(hands: Hands, name: str) -> str:
+    return object_path("Job", hands.reference.namespace, name)
 
 
 def _pod_path(hands: Hands, name: str = "") -> str:
@@ -198,11 +211,11 @@ async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
 
 
 async def _list_pods(hands: Hands) -> None:
-    selector = f"{LABEL_APPLICATION}={hands.reference.application}"
+    selector, expected = f"{LABEL_APPLICATION}={hands.reference.application}", hands.world.driver_uids
     found = await list_objects(
         hands.cluster, _pod_path(hands), label_selector=selector, timeout_seconds=CALL_TIMEOUT_SECONDS
     )
-    hands.world.found_pods(found.objects)
+    hands.world.found_pods(found.objects, expected)
 
 
 def _manifest(hands: Hands, action: CreateExecutor) -> Manifest:
@@ -221,10 +234,33 @@ async def _mark_driver(hands: Hands, action: MarkDriver) -> None:
 
 
 async def _patch_job(
-    hands: Hands, resource_version: str, annotations: dict[str, str], spec: Manifest | None = None
+    hands: Hands,
+    action: RecordDrivers | RecordOutcome | MarkContinued,
+    annotations: dict[str, str],
+    spec: Manifest | None = None,
 ) -> None:
-    job = await _patch(hands, job_path(hands.reference), resource_version, annotations, spec)
-    hands.world.wrote_job(job, resource_version)
+    path = _job_path(hands, action.job_name)
+    job = await _patch(hands, path, action.resource_version, annotations, spec)
+    hands.world.wrote_job(job, action.resource_version)
+
+
+async def _start_again(hands: Hands, action: StartAgain) -> None:
+    try:
+        job = await start_again(
+            hands.cluster,
+            hands.reference,
+            action.job_name,
+            action.job_uid,
+            action.driver_uids,
+            now=hands.now(),
+            timeout_seconds=CALL_TIMEOUT_SECONDS,
+        )
+    except NotFound as error:
+        raise Conflict(str(error), status=error.status, reason=error.reason) from error
+    except (TooManyRequests, Unauthorized) as error:
+        # It says nothing about the Job; a refusal that lasts would end the application.
+        raise ServerError(str(error), status=error.status, reason=error.reason) from error
+    hands.world.made_job(job)
 
 
 async def _patch(

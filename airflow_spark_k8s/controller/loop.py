@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
-from airflow_spark_k8s.controller.apply import Hands, apply, delete_exactly, job_path
+from airflow_spark_k8s.controller.apply import Hands, apply, delete_exactly
 from airflow_spark_k8s.controller.clock import Clock
 from airflow_spark_k8s.controller.complaints import Complaints
 from airflow_spark_k8s.controller.observe import (
@@ -18,16 +18,22 @@ from airflow_spark_k8s.controller.observe import (
     watch_pods,
 )
 from airflow_spark_k8s.controller.world import World
+from airflow_spark_k8s.core.job_chain import jobs_of_chain
+from airflow_spark_k8s.core.job_state import job_state
+from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.outcome import Outcome
 from airflow_spark_k8s.core.progress import Progress
 from airflow_spark_k8s.core.reconcile import Plan, reconcile
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.core.state import Desired, State, absorb
-from airflow_spark_k8s.exceptions import WrongCluster
+from airflow_spark_k8s.exceptions import Conflict, WrongCluster
 from airflow_spark_k8s.kube.cluster import Cluster
+from airflow_spark_k8s.kube.watch import list_objects
 
 PAUSE_SECONDS = 0.05
 """Events that come within this time are looked at together."""
+
+KILL_ATTEMPTS = 5
 
 
 async def run(
@@ -88,14 +94,24 @@ async def _watched(observer: Observer, controller: _Controller) -> Outcome:
 
 async def kill(cluster: Cluster, reference: ApplicationReference) -> None:
     """
-    Delete the application's Job and all it owns; done, too, if it is gone or another one has its name.
+    Delete the application's Jobs and all they own; done, too, if they are gone or others have their names.
 
     Raises:
         ClusterError: the API server did not do it.
 
     """
-    options = {"propagationPolicy": "Background"}
-    await delete_exactly(cluster, job_path(reference), reference.job_uid, options)
+    jobs = f"/apis/batch/v1/namespaces/{reference.namespace}/jobs"
+    selector = f"{LABEL_APPLICATION}={reference.application}"
+    for _ in range(KILL_ATTEMPTS):
+        found = await list_objects(cluster, jobs, label_selector=selector)
+        left = jobs_of_chain(map(job_state, found.objects), reference.job_uid)
+        if not left:
+            return
+        # The oldest first: whoever makes another Job go on for it looks for it before that starts.
+        for job in left:
+            options = {"propagationPolicy": "Background"}
+            await delete_exactly(cluster, f"{jobs}/{job.name}", job.uid, options)
+    raise Conflict(f"Jobs of application {reference.application} come again and again")
 
 
 def _message(group: BaseExceptionGroup[WrongCluster]) -> str:

@@ -45,14 +45,14 @@ class Observer:
 
 
 async def watch_job(observer: Observer) -> None:
-    """Keep the Job in sight, for ever."""
+    """Keep the application's Jobs in sight, for ever: another one may go on for the one that it began in."""
     reference = observer.world.reference
     await _watch(
         observer,
-        f"watching Job {reference.job_name}",
+        f"watching Jobs of {reference.application}",
         f"/apis/batch/v1/namespaces/{reference.namespace}/jobs",
         observer.world.see_job,
-        field_selector=f"metadata.name={reference.job_name}",
+        label_selector=f"{LABEL_APPLICATION}={reference.application}",
     )
 
 
@@ -74,8 +74,7 @@ async def _watch(
     path: str,
     see: Callable[[WatchUpdate], None],
     *,
-    label_selector: str | None = None,
-    field_selector: str | None = None,
+    label_selector: str,
 ) -> None:
     clock = observer.clock
     updates = watch_objects(
@@ -84,7 +83,6 @@ async def _watch(
         sleep=clock.sleep,
         jitter=clock.jitter,
         label_selector=label_selector,
-        field_selector=field_selector,
     )
     async with aclosing(updates):
         async for update in updates:

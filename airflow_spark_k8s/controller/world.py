@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 
+from airflow_spark_k8s.core.job_chain import JobChain, job_chain
 from airflow_spark_k8s.core.job_state import JobState, job_state
 from airflow_spark_k8s.core.reconcile import AskSpark
 from airflow_spark_k8s.core.settings import ControllerSettings
@@ -17,7 +19,7 @@ from airflow_spark_k8s.core.snapshot import (
     departed_driver,
     driver_pod,
     executor_pod_of,
-    is_driver_of,
+    is_driver,
 )
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
 from airflow_spark_k8s.kube.watch import Changed, Listed, WatchUpdate
@@ -36,7 +38,7 @@ class World:
         self._settings_problem: str | None = None
         self._ask: AskSpark | None = None
         self._spark: SparkView = NOTHING_ASKED
-        self._job: JobState | None = None
+        self._jobs: dict[str, JobState] = {}  # by uid; one that counted and is gone stays, as being deleted
         self._job_listed = False
         self._pods_listed = False
         self._drivers: dict[str, DriverPod] = {}
@@ -48,11 +50,13 @@ class World:
     def observed(self) -> Observed:
         """The view as it is now; executors that went are told once."""
         departed, self._departed = self._departed, {}
-        drivers = {**self._gone_drivers, **self._drivers}.values()
+        chain = self._chain
         return Observed(
             complete=self._job_listed and self._pods_listed,
-            job=self._job,
-            drivers=tuple(sorted(drivers, key=lambda driver: (driver.created, driver.name))),
+            job=chain.job,
+            next_job=chain.next_job,
+            earlier_jobs=chain.earlier_jobs,
+            drivers=self._drivers_of(chain),
             executors=tuple(self._executors.values()),
             departed=tuple(departed.values()),
             spark=self._spark,
@@ -63,14 +67,13 @@ class World:
     # Observers write here.
 
     def see_job(self, update: WatchUpdate) -> None:
-        """Take in what the watch of the Job says."""
+        """Take in what the watch of the application's Jobs says."""
         if isinstance(update, Listed):
-            ours = [job for job in update.objects if self._is_our_job(job)]
-            self._job = job_state(ours[0]) if ours else self._gone_job(self._job)
-            self._job_listed = True
-        elif isinstance(update, Changed) and self._is_our_job(update.object):
-            seen = job_state(update.object)
-            self._job = self._gone_job(seen) if update.kind == "DELETED" else seen
+            self._replace_jobs(update.objects)
+        elif isinstance(update, Changed) and update.kind == "DELETED":
+            self._remove_job(job_state(update.object))
+        elif isinstance(update, Changed):
+            self._put_job(update.object)
         self.changed.set()
 
     def see_pods(self, update: WatchUpdate) -> None:
@@ -83,8 +86,20 @@ class World:
             self._put_pod(update.object)
         self.changed.set()
 
-    def found_pods(self, pods: tuple[Manifest, ...]) -> None:
-        """Take in pods that were asked for; of those that have ended the watch may know more."""
+    @property
+    def driver_uids(self) -> frozenset[str]:
+        """Uids of the driver pods that are in sight."""
+        return frozenset(self._drivers)
+
+    def found_pods(self, pods: tuple[Manifest, ...], expected: Collection[str] = ()) -> None:
+        """
+        Take in pods that were asked for; of those that have ended the watch may know more.
+
+        :param expected: uids of drivers that were in sight before: those that are not among `pods` are gone.
+        """
+        for uid in set(expected) - {pod["metadata"]["uid"] for pod in pods}:
+            if uid in self._drivers:
+                self._gone_drivers[uid] = departed_driver(self._drivers.pop(uid))
         for pod in pods:
             known = self._drivers.get(pod["metadata"]["uid"]) or self._executors.get(pod["metadata"]["uid"])
             if known is None or not known.ended:
@@ -135,9 +150,16 @@ class World:
 
     def wrote_job(self, job: Manifest, resource_version: str) -> None:
         """Take in the answer to a write on the Job, unless the watch is ahead of it."""
-        known = self._job
+        known = self._jobs.get(job["metadata"]["uid"])
         if known is not None and known.resource_version == resource_version and not known.deleting:
-            self._job = job_state(job)
+            self._put_job(job)
+
+    def made_job(self, job: Manifest) -> None:
+        """Take in the Job that goes on for another one, unless the watch knows of it already."""
+        known = self._jobs.get(job["metadata"]["uid"])
+        if known is None or known.in_the_making:
+            self._put_job(job)
+        self.changed.set()
 
     # Whom the REST poller should ask.
 
@@ -157,12 +179,35 @@ class World:
             self._ask = ask
             self.ask_changed.set()
 
-    def _is_our_job(self, job: Manifest) -> bool:
-        return bool(job["metadata"]["uid"] == self.reference.job_uid)
+    @property
+    def _chain(self) -> JobChain:
+        return job_chain(self._jobs.values(), self.reference.job_uid)
 
-    @staticmethod
-    def _gone_job(job: JobState | None) -> JobState | None:
-        return None if job is None else replace(job, deleting=True)
+    def _drivers_of(self, chain: JobChain) -> tuple[DriverPod, ...]:
+        """Driver pods of the Job that counts and of those before it, oldest first."""
+        owners = {self.reference.job_uid}
+        if chain.job is not None:
+            owners |= {chain.job.uid, *chain.job.earlier_uids}
+        pods = [pod for pod in {**self._gone_drivers, **self._drivers}.values() if pod.job_uid in owners]
+        return tuple(sorted(pods, key=lambda pod: (pod.created, pod.name)))
+
+    def _replace_jobs(self, jobs: tuple[Manifest, ...]) -> None:
+        listed = {job["metadata"]["uid"] for job in jobs}
+        for known in [job for job in self._jobs.values() if job.uid not in listed]:
+            self._remove_job(known)
+        for job in jobs:
+            self._put_job(job)
+        self._job_listed = True
+
+    def _put_job(self, job: Manifest) -> None:
+        self._jobs[job["metadata"]["uid"]] = job_state(job)
+
+    def _remove_job(self, job: JobState) -> None:
+        """One that counts is remembered as being deleted: that it went is the end of the application."""
+        self._jobs[job.uid] = replace(job, deleting=True)
+        counted = self._chain.job
+        if counted is None or counted.uid != job.uid:
+            del self._jobs[job.uid]
 
     def _replace_pods(self, pods: tuple[Manifest, ...]) -> None:
         before, self._drivers, self._executors = self._drivers, {}, {}
@@ -174,7 +219,7 @@ class World:
 
     def _put_pod(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]
-        if is_driver_of(pod, self.reference.job_uid):
+        if is_driver(pod):
             self._drivers[uid] = driver_pod(pod)
             return
         executor = executor_pod_of(pod)

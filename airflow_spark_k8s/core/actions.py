@@ -70,6 +70,7 @@ class DeletePod:
 class RecordDrivers:
     """Write the uids of all driver pods seen on the Job, if it is still at this resource version."""
 
+    job_name: str
     resource_version: str
     uids: tuple[str, ...]
 
@@ -83,6 +84,7 @@ class RecordOutcome:
     its time to live is over.
     """
 
+    job_name: str
     resource_version: str
     outcome: Outcome
     stop: bool
@@ -92,8 +94,31 @@ class RecordOutcome:
 class DeleteJob:
     """Delete the Job and all it owns, if it is still this one; that it is gone is success."""
 
+    name: str
     uid: str
     propagation: Literal["Background", "Foreground"] = "Background"
+
+
+@dataclass(frozen=True, slots=True)
+class MarkContinued:
+    """Write on the Job which one goes on for it, if it is still at this resource version."""
+
+    job_name: str
+    resource_version: str
+    continued_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartAgain:
+    """
+    Have the next Job go on for this one: create it, let it own what the application needs, and resume it.
+
+    Every step may have been made by somebody else; whatever is there already is success.
+    """
+
+    job_name: str
+    job_uid: str
+    driver_uids: tuple[str, ...]  # of all driver pods so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +155,8 @@ Action = (
     | RecordDrivers
     | RecordOutcome
     | DeleteJob
+    | MarkContinued
+    | StartAgain
     | ShowDriverLog
     | ShowExecutorLog
     | ReadEvents

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_spark_k8s.core.actions import Action, DeleteJob, DeletePod, RecordOutcome, ShowDriverLog
 from airflow_spark_k8s.core.fleet import Fleet
 from airflow_spark_k8s.core.job_state import JobState
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.progress import outcome_of
+from airflow_spark_k8s.core.restart import has_surplus, surplus_jobs
 from airflow_spark_k8s.core.snapshot import ExecutorPod
 from airflow_spark_k8s.core.state import JOB, Key, Scene
 from airflow_spark_k8s.core.verdict import JOB_PATIENCE_SECONDS, Judgement
@@ -27,6 +28,9 @@ OVERDUE_PATIENCE_SECONDS = 90.0
 
 OVERDUE_RECORD_SECONDS = 10.0
 """After the deadline a Job is deleted even if the outcome could not be recorded on it for so long."""
+
+SURPLUS_PAUSE_SECONDS = 1.0
+"""An end waits for the removal of other Jobs in steps of this."""
 
 JUDGED: Key = ("judged",)
 """The condition that there is a verdict, though not final."""
@@ -91,13 +95,25 @@ def close(scene: Scene) -> Step:
     if job.outcome is None or outcome.verdict is not Verdict.TIMED_OUT:
         actions.append(_record(job, outcome))
     if _must_be_deleted(scene, outcome, job):
-        actions.append(DeleteJob(job.uid))
+        actions.append(DeleteJob(job.name, job.uid))
     return Step(tuple(actions), due=scene.now + OVERDUE_RECORD_SECONDS)
+
+
+def without_surplus(scene: Scene, step: Step) -> Step:
+    """`step`, with the removal of Jobs that have had their time, which the report of an end waits for."""
+    over = known_outcome(scene) is not None or step.outcome is not None
+    actions = step.actions + (
+        surplus_jobs(scene, over=over) if scene.state.backoff(JOB).open(scene.now) else ()
+    )
+    waits = step.finish is not None and has_surplus(scene.observed)
+    if waits and scene.age(*CLOSING) < RECORD_PATIENCE_SECONDS:
+        return replace(step, actions=actions, finish=None, due=scene.now + SURPLUS_PAUSE_SECONDS)
+    return replace(step, actions=actions)
 
 
 def _record(job: JobState, outcome: Outcome) -> RecordOutcome:
     stop = not job.finished and outcome.verdict is not Verdict.TIMED_OUT
-    return RecordOutcome(job.resource_version, outcome, stop)
+    return RecordOutcome(job.name, job.resource_version, outcome, stop)
 
 
 def _must_be_deleted(scene: Scene, outcome: Outcome, job: JobState) -> bool:

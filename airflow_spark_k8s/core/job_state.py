@@ -15,8 +15,20 @@ from airflow_spark_k8s.core.spec import Manifest
 ANNOTATION_DRIVER_PODS = PREFIX + "driver-pods"
 """Uids of every driver pod that a controller has seen, as a JSON list: how restarts are counted."""
 
+ANNOTATION_EARLIER_JOBS = PREFIX + "earlier-jobs"
+"""Uids of the Jobs that this one goes on for, oldest first, as a JSON list."""
+
+ANNOTATION_CONTINUED_BY = PREFIX + "continued-by"
+"""Name of the Job that goes on for this one: no verdict is given on it any more."""
+
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 """Reason of a Job that ran longer than its activeDeadlineSeconds."""
+
+BACKOFF_LIMIT_EXCEEDED = "BackoffLimitExceeded"
+"""Reason of a Job whose pod failed, or was deleted without being disrupted."""
+
+DEFAULT_GRACE_SECONDS = 30
+"""Of a pod whose Job does not say how long it may take to end."""
 
 STOPPED_DEADLINE_SECONDS = 1
 """The activeDeadlineSeconds that a controller gives a Job to end it without removing it."""
@@ -43,8 +55,18 @@ class JobState:
     reason: str | None = None  # of a failure
     message: str | None = None
     stopped: bool = False  # a controller has ended it
-    driver_uids: tuple[str, ...] = ()  # driver pods seen so far, oldest first
+    driver_uids: tuple[str, ...] = ()  # driver pods seen so far, oldest first, also those of earlier Jobs
     outcome: Outcome | None = None  # recorded by a controller
+    name: str = ""
+    earlier_uids: tuple[str, ...] = ()  # Jobs that it goes on for, oldest first
+    continued_by: str | None = None  # name of the Job that goes on for it; None: it still counts
+    in_the_making: bool = False  # not resumed yet, and bound to the Job before it
+    grace_seconds: int = DEFAULT_GRACE_SECONDS  # that its pods have to end
+
+    @property
+    def settled(self) -> bool:
+        """Whether its end is known; one that failed without a verdict may be continued by another Job."""
+        return self.finished and (self.phase is JobPhase.COMPLETE or self.outcome is not None)
 
 
 def job_state(job: Mapping[str, Any]) -> JobState:
@@ -61,6 +83,7 @@ def job_state(job: Mapping[str, Any]) -> JobState:
         if entry.get("status") == "True"
     }
     failure = conditions.get("Failed") or conditions.get("FailureTarget") or {}
+    earlier = _uids(annotations.get(ANNOTATION_EARLIER_JOBS))
     return JobState(
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
@@ -70,14 +93,24 @@ def job_state(job: Mapping[str, Any]) -> JobState:
         reason=failure.get("reason"),
         message=failure.get("message"),
         stopped=spec.get("activeDeadlineSeconds") == STOPPED_DEADLINE_SECONDS,
-        driver_uids=_driver_uids(annotations.get(ANNOTATION_DRIVER_PODS)),
+        driver_uids=_uids(annotations.get(ANNOTATION_DRIVER_PODS)),
         outcome=_outcome(annotations.get(ANNOTATION_OUTCOME)),
+        name=metadata.get("name") or "",
+        earlier_uids=earlier,
+        continued_by=annotations.get(ANNOTATION_CONTINUED_BY),
+        in_the_making=any(owner["uid"] in earlier for owner in metadata.get("ownerReferences") or ()),
+        grace_seconds=_grace_seconds(spec),
     )
 
 
 def drivers_annotation(uids: tuple[str, ...]) -> dict[str, str]:
     """The Job annotation that `job_state` reads as `driver_uids`."""
     return {ANNOTATION_DRIVER_PODS: json.dumps(uids)}
+
+
+def earlier_annotation(uids: tuple[str, ...]) -> dict[str, str]:
+    """The Job annotation that `job_state` reads as `earlier_uids`."""
+    return {ANNOTATION_EARLIER_JOBS: json.dumps(uids)}
 
 
 def outcome_annotation(outcome: Outcome) -> dict[str, str]:
@@ -93,7 +126,13 @@ def _phase(conditions: Mapping[str, Manifest], *, suspended: bool) -> JobPhase:
     return JobPhase.SUSPENDED if suspended else JobPhase.ACTIVE
 
 
-def _driver_uids(text: str | None) -> tuple[str, ...]:
+def _grace_seconds(spec: Mapping[str, Any]) -> int:
+    pod = (spec.get("template") or {}).get("spec") or {}
+    seconds = pod.get("terminationGracePeriodSeconds")
+    return DEFAULT_GRACE_SECONDS if seconds is None else int(seconds)
+
+
+def _uids(text: str | None) -> tuple[str, ...]:
     try:
         values = json.loads(text or "[]")
         return tuple(str(value) for value in values)

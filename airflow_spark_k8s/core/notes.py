@@ -15,8 +15,9 @@ from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.pod_state import Deleted, Failed, Pending, Succeeded
 from airflow_spark_k8s.core.progress import progress
 from airflow_spark_k8s.core.recovery_notes import ended_text, recovery_lines
+from airflow_spark_k8s.core.restart import restart_text
 from airflow_spark_k8s.core.snapshot import DriverPod, Reach, SparkView
-from airflow_spark_k8s.core.state import CREATE, Said, Scene
+from airflow_spark_k8s.core.state import CREATE, RESTART, Said, Scene
 
 COUNTS_PAUSE_SECONDS = 2.0
 """The line with the executors' counts comes at most this often."""
@@ -91,11 +92,17 @@ def lines(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Iterat
 
 
 def _job_lines(scene: Scene) -> Iterator[Line]:
-    job, name = scene.observed.job, scene.desired.reference.job_name
-    if job is not None and job.phase is JobPhase.SUSPENDED:
+    job, again = scene.observed.job, restart_text(scene)
+    name = job.name if job else scene.desired.reference.job_name
+    if again is not None:
+        yield Line("restart", again)
+    elif job is not None and job.phase is JobPhase.SUSPENDED:
         yield Line("job", f"Job {name} is suspended")
-    elif not scene.observed.drivers:
+    elif scene.observed.driver is None:
         yield Line("job", f"Job {name} has no driver pod yet")
+    if RESTART in scene.state.troubles:
+        text = f"the application cannot be started again: {scene.state.troubles[RESTART]}; trying again"
+        yield Line("restart refused", text, repeat_seconds=REPEAT_SECONDS)
     if scene.observed.settings_problem is not None:
         yield Line("settings", f"settings not readable: {scene.observed.settings_problem}")
 

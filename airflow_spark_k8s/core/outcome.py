@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
 from airflow_spark_k8s.core.cause import Cause
 from airflow_spark_k8s.core.memory_groups import MemoryGroup
 from airflow_spark_k8s.core.memory_losses import Advice, MemoryLoss
+from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.exceptions import (
     ApplicationFailed,
     ApplicationTimedOut,
@@ -117,11 +118,18 @@ class Outcome:
     memory_groups: tuple[MemoryGroup, ...] = ()  # empty: no executor bursts
     ooms: tuple[MemoryLoss, ...] = ()  # executors of the last driver that ran out of memory, the latest
     advice: tuple[Advice, ...] = ()  # what would have spared them that
+    job_uid: str | None = None  # None: recorded by a version that did not know
 
     @property
     def succeeded(self) -> bool:
         """Whether there is evidence that the driver ended well."""
         return self.verdict is Verdict.SUCCEEDED
+
+    def job_of(self, reference: ApplicationReference) -> ApplicationReference:
+        """`reference`, with the Job that the application ended in: it may not be the one that it began in."""
+        if self.job_uid is None:
+            return reference
+        return replace(reference, job_name=self.job_name, job_uid=self.job_uid)
 
     def error(self) -> ApplicationFailed | None:
         """The exception to raise for this outcome, with `as_dict()` as its summary; None after success."""

@@ -144,6 +144,12 @@ def condition(pod: Manifest, kind: str) -> dict[str, Any] | None:
     return None
 
 
+def has_stopped(pod: Manifest, container: str) -> bool:
+    """Whether the Spark container surely runs no more: its node has said so, or the pod never had one."""
+    never_bound = not (pod.get("spec") or {}).get("nodeName") and is_deleting(pod)
+    return never_bound or _terminated(pod, container) is not None
+
+
 def is_deleting(pod: Manifest) -> bool:
     """Whether somebody has asked for the pod's deletion."""
     return pod["metadata"].get("deletionTimestamp") is not None

@@ -16,10 +16,11 @@ from airflow_spark_k8s.core.memory_losses import MAX_LOSSES, Advice, MemoryLoss,
 from airflow_spark_k8s.core.memory_sentence import memory_sentence
 from airflow_spark_k8s.core.outcome import MAX_TABLE_ROWS, ExecutorRecord, Outcome, Verdict
 from airflow_spark_k8s.core.pod_state import Deleted, EndKind, Failed, Pending, Succeeded
+from airflow_spark_k8s.core.restart import restarts
 from airflow_spark_k8s.core.size import ladder
 from airflow_spark_k8s.core.snapshot import ExecutorPod
 from airflow_spark_k8s.core.state import Scene
-from airflow_spark_k8s.core.verdict import Judgement, driver_uids
+from airflow_spark_k8s.core.verdict import Judgement
 
 MAX_MESSAGE_LENGTH = 8192
 """Of an outcome: a Job's annotations may have 256 KiB in all, and a termination message 4 KiB."""
@@ -69,7 +70,7 @@ def progress(scene: Scene, fleet: Fleet | None) -> Progress:
 
 def outcome_of(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Outcome:
     """The outcome that goes with a judgement, with all that is known at that moment."""
-    reference, driver = scene.desired.reference, judgement.driver
+    reference, driver, job = scene.desired.reference, judgement.driver, scene.observed.job
     ending, message = judgement.ending, judgement.message
     about_memory = _about_memory(scene, fleet) if judgement.verdict is Verdict.DRIVER_FAILED else ""
     outcome = Outcome(
@@ -77,12 +78,13 @@ def outcome_of(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Outco
         message=(f"{message}; {about_memory}" if about_memory else message)[:MAX_MESSAGE_LENGTH],
         namespace=reference.namespace,
         application=reference.application,
-        job_name=reference.job_name,
+        job_name=job.name if job else reference.job_name,
+        job_uid=job.uid if job else reference.job_uid,
         driver_pod=driver.name if driver else None,
         application_id=driver.name if driver else None,
         exit_code=ending.exit_code if ending else None,
         reason=ending.kind.value if ending else None,
-        driver_restarts=max(len(driver_uids(scene.observed)) - 1, 0),
+        driver_restarts=restarts(scene.observed),
         driver_node=driver.node if driver else None,
     )
     return outcome if fleet is None else _with_executors(outcome, scene, fleet)

@@ -16,6 +16,7 @@ from airflow_spark_k8s.core.closing import (
     close,
     decide,
     known_outcome,
+    without_surplus,
 )
 from airflow_spark_k8s.core.executor_logs import logs, shown_after
 from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen, still_absent
@@ -26,11 +27,11 @@ from airflow_spark_k8s.core.notes import lines, speak
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.pod_state import Running
 from airflow_spark_k8s.core.progress import Progress, outcome_of, progress
+from airflow_spark_k8s.core.restart import driver_uids, may_restart, restart_actions, restart_due
 from airflow_spark_k8s.core.snapshot import Observed
 from airflow_spark_k8s.core.state import DELETE, JOB, LIST, MARK, Desired, Key, Scene, State
 from airflow_spark_k8s.core.verdict import (
     Judgement,
-    driver_uids,
     judge,
     lacks_evidence,
     verdict_conditions,
@@ -88,6 +89,7 @@ def reconcile(desired: Desired, observed: Observed, state: State, now: float) ->
             step = decide(scene, fleet, judgement)
         else:
             step = _control(scene, fleet, cleaning)
+    step = without_surplus(scene, step)
     spoken = speak(state.said, lines(scene, fleet, cleaning), now)
     dues = [step.due, spoken.due, None if step.finish else verdict_due(scene)]
     return Plan(
@@ -138,7 +140,8 @@ def _until_first(dues: Iterable[float | None], now: float) -> float | None:
 
 def _remembered(scene: Scene, fleet: Fleet | None, step: Step) -> State:
     state, observed = scene.state, scene.observed
-    uids = {pod.uid for pod in observed.executors}
+    uids = {pod.uid for pod in observed.executors} | {job.uid for job in observed.earlier_jobs}
+    uids |= {observed.next_job.uid} if observed.next_job else set()
     state = replace(
         state,
         claims=state.claims + step.claims,
@@ -199,9 +202,10 @@ def _cleaning(scene: Scene, fleet: Fleet | None) -> Cleanup | None:
 
 
 def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Step:
-    actions: list[Action] = [*_driver_records(scene), *_searches(scene)]
+    actions: list[Action] = [*_driver_records(scene), *_searches(scene), *restart_actions(scene)]
     if fleet is None or cleaning is None:
-        return Step(tuple(actions), _backoff_due(scene))
+        dues = [restart_due(scene), _backoff_due(scene)]
+        return Step(tuple(actions), min((due for due in dues if due is not None), default=None))
     allocation = _allocation(scene, fleet, cleaning)
     if scene.state.backoff(DELETE).open(scene.now):
         actions += cleaning.deletions
@@ -243,12 +247,12 @@ def _driver_records(scene: Scene) -> Iterable[RecordDrivers]:
     if job is None or job.deleting or uids == job.driver_uids:
         return
     if scene.state.backoff(JOB).open(scene.now):
-        yield RecordDrivers(job.resource_version, uids)
+        yield RecordDrivers(job.name, job.resource_version, uids)
 
 
 def _searches(scene: Scene) -> Iterable[ListPods]:
     """The Job and its pods are watched separately: the driver's end may be late, or its watch silent."""
-    if lacks_evidence(scene) and scene.state.backoff(LIST).open(scene.now):
+    if lacks_evidence(scene) and not may_restart(scene) and scene.state.backoff(LIST).open(scene.now):
         yield ListPods()
 
 

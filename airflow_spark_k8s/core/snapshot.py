@@ -28,6 +28,7 @@ from airflow_spark_k8s.core.pod_state import (
     Running,
     Succeeded,
     disruption,
+    has_stopped,
     is_deleting,
     pod_state,
 )
@@ -52,6 +53,9 @@ class DriverPod:
     disruption: str | None  # why the cluster takes it away; None: it does not
     marks: IdMarks
     history: History
+    job_uid: str = ""  # of its owner
+    gone: bool = False  # the object is not there any more
+    stopped: bool = False  # nothing of it runs: its container was reported as ended, or it never had a node
 
     @property
     def ended(self) -> bool:
@@ -92,6 +96,7 @@ class ExecutorPod:
 
 def departed_driver(pod: DriverPod) -> DriverPod:
     """A driver pod that is gone: it has ended, with what was recorded of it."""
+    pod = replace(pod, gone=True)
     if pod.ended:
         return pod
     why = f"its pod was removed ({pod.disruption})" if pod.disruption else "its pod was removed"
@@ -163,6 +168,8 @@ class Observed:
 
     complete: bool = False  # Job and pods have been listed once, and the settings been looked for
     job: JobState | None = None  # None: there is no such Job; one that is gone is shown as being deleted
+    next_job: JobState | None = None  # in the making, to go on for that one
+    earlier_jobs: tuple[JobState, ...] = ()  # that one goes on for them, and they are still there
     drivers: tuple[DriverPod, ...] = ()  # oldest first; one that is gone has ended
     executors: tuple[ExecutorPod, ...] = ()  # of every driver
     departed: tuple[ExecutorPod, ...] = ()  # executor pods that went since the last look, as they were then
@@ -172,8 +179,10 @@ class Observed:
 
     @property
     def driver(self) -> DriverPod | None:
-        """The driver pod that counts: the newest."""
-        return self.drivers[-1] if self.drivers else None
+        """The driver pod that counts: the newest of the Job; None if that has none (yet)."""
+        earlier = self.job.earlier_uids if self.job else ()
+        pods = [driver for driver in self.drivers if driver.job_uid not in earlier]
+        return pods[-1] if pods else None
 
     def executors_of(self, driver: DriverPod) -> dict[int, ExecutorPod]:
         """Executor pods of one driver, by id."""
@@ -200,6 +209,8 @@ def driver_pod(pod: Manifest) -> DriverPod:
         disruption=disruption(pod),
         marks=id_marks(annotations.get(ANNOTATION_EXECUTOR_IDS)),
         history=history(annotations.get(ANNOTATION_EXECUTORS)),
+        job_uid=owner_uid(pod) or "",
+        stopped=has_stopped(pod, DRIVER_CONTAINER),
     )
 
 
@@ -237,10 +248,10 @@ def _disruption(pod: Manifest) -> str | None:
     return disruption(pod)
 
 
-def is_driver_of(pod: Manifest, job_uid: str) -> bool:
-    """Whether the manifest is a driver pod of the Job with this uid."""
+def is_driver(pod: Manifest) -> bool:
+    """Whether the manifest is a driver pod of some Job."""
     labels = pod["metadata"].get("labels") or {}
-    return labels.get(SPARK_ROLE) == ROLE_DRIVER and owner_uid(pod) == job_uid
+    return labels.get(SPARK_ROLE) == ROLE_DRIVER and owner_uid(pod) is not None
 
 
 def owner_uid(pod: Manifest) -> str | None:

@@ -13,12 +13,14 @@ from airflow_spark_k8s.core.actions import (
     DeletePod,
     FindExecutor,
     ListPods,
+    MarkContinued,
     MarkDriver,
     RecordDrivers,
     RecordOutcome,
     Result,
     ShowDriverLog,
     ShowExecutorLog,
+    StartAgain,
     Trouble,
 )
 from airflow_spark_k8s.core.backoff import Backoff
@@ -77,13 +79,14 @@ class State:
     troubles: Mapping[str, str] = field(default_factory=dict)  # kind of call -> why it failed last
     deleted: Mapping[str, float] = field(
         default_factory=dict
-    )  # uid of a pod -> when its deletion was asked for
+    )  # uid of a pod or Job -> when its deletion was asked for
     shown: Mapping[str, float] = field(
         default_factory=dict
     )  # uid of a pod -> when the end of its log was asked for
     said: Mapping[str, Said] = field(default_factory=dict)  # topic -> last line
     outcome: Outcome | None = None  # decided, perhaps not recorded yet
     listed_at: float = -math.inf  # when the pods were last asked for by a list of their own
+    refused: Said | None = None  # why, and since when, the cluster refuses another Job; None: it does not
 
     def backoff(self, kind: str) -> Backoff:
         """Waiting after failures of this kind of call."""
@@ -117,7 +120,7 @@ class Scene:
 
 
 CREATE, FIND, MARK, DELETE, JOB, SHOW = "create", "find", "mark", "delete", "job", "show"
-LIST = "list"
+LIST, RESTART = "list", "restart"
 
 _KINDS: tuple[tuple[type[Action], str], ...] = (
     (CreateExecutor, CREATE),
@@ -127,6 +130,8 @@ _KINDS: tuple[tuple[type[Action], str], ...] = (
     (RecordDrivers, JOB),
     (RecordOutcome, JOB),
     (DeleteJob, JOB),
+    (MarkContinued, JOB),
+    (StartAgain, RESTART),
     (ListPods, LIST),
     (ShowDriverLog, SHOW),
     (ShowExecutorLog, SHOW),
@@ -155,9 +160,20 @@ def _after(state: State, result: Result, sent_at: float) -> State:
             return _after_marks(state, action, marks, sent_at)
         case ListPods() if done:
             return replace(state, listed_at=sent_at)
-        case DeletePod() if done:
+        case StartAgain():
+            return _after_restart(state, result, sent_at)
+        case DeletePod() | DeleteJob() if done:
             return replace(state, deleted={**state.deleted, action.uid: sent_at})
     return state
+
+
+def _after_restart(state: State, result: Result, sent_at: float) -> State:
+    """Since when another Job is refused: a server that does not answer refuses nothing."""
+    if result.trouble is Trouble.NONE:
+        return replace(state, refused=None)
+    if result.trouble is not Trouble.REFUSED:
+        return state
+    return replace(state, refused=Said(result.message, state.refused.at if state.refused else sent_at))
 
 
 def _after_creation(state: State, number: int, trouble: Trouble, sent_at: float) -> State:

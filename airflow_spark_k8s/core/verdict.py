@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_spark_k8s.core.job_state import DEADLINE_EXCEEDED, JobPhase, JobState
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.pod_state import Ending, EndKind, Failed, Pending, Running, Succeeded
+from airflow_spark_k8s.core.restart import is_refused, may_restart, restarts
 from airflow_spark_k8s.core.settings import config_map_name
 from airflow_spark_k8s.core.snapshot import DriverPod, Observed, SparkView
 from airflow_spark_k8s.core.state import Key, Scene
@@ -94,12 +95,6 @@ def verdict_due(scene: Scene) -> float | None:
     return min((moment for moment in moments if moment is not None and moment > scene.now), default=None)
 
 
-def driver_uids(observed: Observed) -> tuple[str, ...]:
-    """Uids of every driver pod known, oldest first: those recorded on the Job and those in sight."""
-    recorded = observed.job.driver_uids if observed.job else ()
-    return recorded + tuple(driver.uid for driver in observed.drivers if driver.uid not in recorded)
-
-
 def _limits(scene: Scene) -> list[tuple[Key, float]]:
     job, driver = scene.observed.job, scene.observed.driver
     limits: list[tuple[Key, float]] = [(("settings",), SETTINGS_PATIENCE_SECONDS)]
@@ -121,8 +116,7 @@ def _success(scene: Scene) -> Judgement | None:
             return Judgement(Verdict.SUCCEEDED, text, driver, driver.state.ending)
     job = scene.observed.job
     if job is not None and job.phase is JobPhase.COMPLETE:
-        name = scene.desired.reference.job_name
-        return Judgement(Verdict.SUCCEEDED, f"Job {name} is complete", scene.observed.driver)
+        return Judgement(Verdict.SUCCEEDED, f"Job {job.name} is complete", scene.observed.driver)
     return None
 
 
@@ -132,25 +126,45 @@ def _job_gone(scene: Scene) -> Judgement | None:
         return None
     if scene.overdue_seconds >= 0:
         return _timed_out(scene)
-    name = scene.desired.reference.job_name
+    name = job.name if job is not None else scene.desired.reference.job_name
     text = f"Job {name} was removed before it ended; the driver left no evidence of success"
     return Judgement(Verdict.DRIVER_LOST, text, scene.observed.driver)
 
 
 def _job_failed(scene: Scene) -> Judgement | None:
     job, driver = scene.observed.job, scene.observed.driver
-    if job is None or job.phase is not JobPhase.FAILED:
+    if job is None or job.phase is not JobPhase.FAILED or may_restart(scene):
         return None
+    if job.continued_by is not None and is_refused(scene):
+        return _not_again(scene, job.continued_by)
     if job.reason == DEADLINE_EXCEEDED and not job.stopped:
-        text = f"Job {scene.desired.reference.job_name} ran longer than its activeDeadlineSeconds"
+        text = f"Job {job.name} ran longer than its activeDeadlineSeconds"
         return Judgement(Verdict.TIMED_OUT, text, driver)
     if driver is not None and isinstance(driver.state, Failed) and not _taken_away(driver.state.ending):
         return _of_ending(driver, driver.state.ending)
     if scene.age("job failed", job.uid) < POD_PATIENCE_SECONDS or lacks_evidence(scene):
         return None
     if driver is not None and isinstance(driver.state, Failed):
-        return _of_ending(driver, driver.state.ending)
-    return Judgement(Verdict.DRIVER_LOST, _lost_text(job, driver), driver)
+        return _limited(scene, _of_ending(driver, driver.state.ending))
+    return _limited(scene, Judgement(Verdict.DRIVER_LOST, _lost_text(job, driver), driver))
+
+
+def _limited(scene: Scene, judgement: Judgement) -> Judgement:
+    """The judgement on a driver that is lost, with the limit that keeps it from being started again."""
+    settings = scene.desired.settings
+    if settings is None or judgement.verdict is not Verdict.DRIVER_LOST:
+        return judgement
+    used = restarts(scene.observed)
+    if used < settings.max_driver_restarts:
+        return judgement
+    text = f"{judgement.message}; restarts: {used}, max_driver_restarts is {settings.max_driver_restarts}"
+    return replace(judgement, message=text)
+
+
+def _not_again(scene: Scene, name: str) -> Judgement:
+    why = scene.state.refused.text if scene.state.refused else "no answer"
+    text = f"the driver pod was deleted, and the cluster refuses to start it again as Job {name}: {why}"
+    return Judgement(Verdict.DRIVER_LOST, text, scene.observed.driver)
 
 
 def lacks_evidence(scene: Scene) -> bool:
@@ -195,7 +209,7 @@ def _timed_out(scene: Scene) -> Judgement | None:
 def _driver_ended(scene: Scene) -> Judgement | None:
     """A driver that failed by itself, of which the Job controller has taken no notice."""
     driver = scene.observed.driver
-    if driver is None or not isinstance(driver.state, Failed):
+    if driver is None or not isinstance(driver.state, Failed) or may_restart(scene):
         return None
     ending = driver.state.ending
     if _taken_away(ending) or scene.age("driver ended", driver.uid) < JOB_PATIENCE_SECONDS:
@@ -207,12 +221,12 @@ def _disrupted_too_often(scene: Scene) -> Judgement | None:
     settings, driver = scene.desired.settings, scene.observed.driver
     if settings is None or driver is None:
         return None
-    restarts, limit = len(driver_uids(scene.observed)) - 1, settings.max_driver_restarts
+    used, limit = restarts(scene.observed), settings.max_driver_restarts
     disrupted = isinstance(driver.state, Failed) and driver.state.ending.kind is EndKind.DISRUPTED
-    if restarts < limit or (restarts == limit and not disrupted):
+    if used < limit or (used == limit and not disrupted):
         return None
     why = f" ({driver.state.ending.text})" if isinstance(driver.state, Failed) else ""
-    text = f"the cluster took the driver away {restarts + disrupted} times, last pod {driver.name}{why}"
+    text = f"the cluster took the driver away {used + disrupted} times, last pod {driver.name}{why}"
     remedy = f"max_driver_restarts is {limit}"
     return Judgement(Verdict.DRIVER_LOST, f"{text}; {remedy}", driver, stop=True)
 

@@ -32,8 +32,8 @@ def _rights(resource: str, verbs: str, purpose: str, group: str = "") -> tuple[R
 RIGHTS = (
     *_rights("jobs", "create get list watch patch delete", "the driver", "batch"),
     *_rights("pods", "create get list watch patch delete", "driver and executors"),
-    *_rights("configmaps", "create get delete", "settings and the application's file"),
-    *_rights("secrets", "create get delete", "the driver's properties"),
+    *_rights("configmaps", "create get patch delete", "settings and the application's file"),
+    *_rights("secrets", "create get patch delete", "the driver's properties"),
     Right("get", "pods", "the driver's last log lines", subresource="log", required=False),
     Right("get", "pods", "progress and registered executors", subresource="proxy", required=False),
     Right("get", "namespaces", "notices that a connection leads to another cluster", required=False),

@@ -68,7 +68,7 @@ class FoundApplication:
     """One application of the deployment, or what is left of it."""
 
     name: str
-    pieces: tuple[Piece, ...]  # the Job; without one every object that nothing owns any more
+    pieces: tuple[Piece, ...]  # its Jobs, oldest first; without one every object that nothing owns any more
     has_job: bool
     task: TaskKey | None  # None: its annotations do not tell
     ti_id: str
@@ -115,7 +115,7 @@ async def find_applications(cluster: Cluster, namespace: str, deployment: str) -
                 raise
             unlisted.append(f"{kind}s without a Job are not looked for: {error}")
     jobs = await _listed(cluster, "Job", namespace, deployment)
-    found = [_of_job(job) for job in jobs] + _ownerless(dependents, jobs)
+    found = [_of_jobs(of_one) for of_one in _by_application(jobs)] + _ownerless(dependents, jobs)
     return Inventory(tuple(sorted(found, key=_age_and_name)), tuple(unlisted))
 
 
@@ -130,14 +130,18 @@ async def remove(
     slots = asyncio.Semaphore(MAX_CALLS_AT_ONCE)
 
     async def one(piece: Piece) -> Removal:
-        async with slots:
-            try:
-                return Removal(piece, await _remove(cluster, namespace, piece))
-            except ClusterError as error:
-                return Removal(piece, removed=False, error=str(error))
+        try:
+            return Removal(piece, await _remove(cluster, namespace, piece))
+        except ClusterError as error:
+            return Removal(piece, removed=False, error=str(error))
 
-    pieces = [piece for application in applications for piece in application.pieces]
-    return tuple(await asyncio.gather(*map(one, pieces)))
+    async def all_of(application: FoundApplication) -> list[Removal]:
+        async with slots:
+            # One after the other: a Job that goes on for another is not started once that one is gone.
+            return [await one(piece) for piece in application.pieces]
+
+    removals = await asyncio.gather(*map(all_of, applications))
+    return tuple(removal for of_one in removals for removal in of_one)
 
 
 async def _remove(cluster: Cluster, namespace: str, found: Piece) -> bool:
@@ -189,19 +193,30 @@ def _ownerless(dependents: Sequence[Manifest], jobs: Sequence[Manifest]) -> list
     return [_of_pieces(name, items) for name, items in left.items()]
 
 
-def _of_job(job: Manifest) -> FoundApplication:
-    state = job_state(job)
-    ttl_seconds, finished_at = job["spec"].get("ttlSecondsAfterFinished"), _finished_at(job)
+def _by_application(jobs: Sequence[Manifest]) -> list[list[Manifest]]:
+    """The Jobs of each application, oldest first; several if one goes on for another."""
+    applications: dict[str, list[Manifest]] = defaultdict(list)
+    for job in sorted(jobs, key=lambda job: len(job_state(job).earlier_uids)):
+        applications[_label(job, LABEL_APPLICATION)].append(job)
+    return list(applications.values())
+
+
+def _of_jobs(jobs: Sequence[Manifest]) -> FoundApplication:
+    """The application; what its newest Job says counts, and it is not over while another one may follow."""
+    job, pieces = jobs[-1], tuple(map(_piece, jobs))
+    state, finished_at = job_state(job), _finished_at(job)
+    over = state.continued_by is None
+    ttl_seconds = job["spec"].get("ttlSecondsAfterFinished") if over else None
     return FoundApplication(
         name=_label(job, LABEL_APPLICATION),
-        pieces=(_piece(job),),
+        pieces=pieces,
         has_job=True,
         task=_task(job),
         ti_id=_label(job, LABEL_TI_ID),
         try_number=_try_number(job),
         created_epoch_seconds=_created(job),
         deleting=state.deleting,
-        finished=state.finished,
+        finished=state.finished and over,
         removed_at_epoch_seconds=(
             None if ttl_seconds is None or finished_at is None else finished_at + ttl_seconds
         ),

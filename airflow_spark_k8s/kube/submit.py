@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from airflow_spark_k8s.core.job_state import JobState, job_state
+from airflow_spark_k8s.core.job_state import JobPhase, JobState, job_state
 from airflow_spark_k8s.core.labels import (
     ANNOTATION_SPEC_HASH,
     LABEL_APPLICATION,
@@ -179,6 +179,12 @@ class _Job:
     def live(self) -> bool:
         return not self.state.finished and not self.state.deleting
 
+    @property
+    def may_be_continued(self) -> bool:
+        """Whether a controller may have another Job go on for it: it failed, and nobody has said why."""
+        state = self.state
+        return state.phase is JobPhase.FAILED and state.outcome is None and not state.deleting
+
     def runs_as_wanted(self, spec_hash: str) -> bool:
         """Whether a later try with this specification may take it over, instead of starting anew."""
         annotations = self.manifest["metadata"].get("annotations") or {}
@@ -199,7 +205,12 @@ class _Submission:
 
     async def attempt(self) -> Submitted:
         jobs = await self._jobs()
-        own = [job for job in jobs if self._is_own(job) and not job.state.deleting]
+        # One in the making is its controller's affair, as long as the Job before it is there.
+        own = [
+            job
+            for job in jobs
+            if self._is_own(job) and not job.state.deleting and not job.state.in_the_making
+        ]
         if own:
             job, how = own[-1], ADOPTED
         else:
@@ -208,17 +219,28 @@ class _Submission:
         return Submitted(self._reference(job), CREATED if job.state.uid == self._created_uid else how)
 
     async def _from_earlier_tries(self, others: list[_Job]) -> tuple[_Job, str]:
-        live = [job for job in others if job.live and job.name != self._manifests.job["metadata"]["name"]]
-        self._refuse_if_late(live)
+        others = [job for job in others if job.name != self._manifests.job["metadata"]["name"]]
+        live = [job for job in others if job.live]
+        failed = [job for job in others if job.may_be_continued]
+        self._refuse_if_late(live + failed)
         adoptable = [job for job in live if job.runs_as_wanted(self._manifests.spec_hash)]
         kept = max(adoptable, key=lambda job: job.try_number, default=None)
-        for job in live:
-            if job is not kept:
-                await delete(self._cluster, path_of(job.manifest), job.state.uid)
+        if await self._removed(live + failed, kept):
+            # Another Job may have gone on for one of them just before it was removed: it would be there now.
+            jobs = await self._jobs()
+            return await self._from_earlier_tries([job for job in jobs if not self._is_own(job)])
         await self._wait_for_pods(kept)
         if kept is None:
             return await self._created(), CREATED
         return await self._taken_over(kept), f"adopted from try {kept.try_number}"
+
+    async def _removed(self, jobs: list[_Job], kept: _Job | None) -> bool:
+        """Whether there was anything to remove: all but `kept` and those that it goes on for."""
+        spared = {kept.state.uid, *kept.state.earlier_uids} if kept is not None else set()
+        surplus = [job for job in jobs if job.state.uid not in spared]
+        for job in sorted(surplus, key=lambda job: len(job.state.earlier_uids)):
+            await delete(self._cluster, path_of(job.manifest), job.state.uid)
+        return bool(surplus)
 
     def _is_own(self, job: _Job) -> bool:
         return job.label(LABEL_TI_ID) == self._identity.ti_id

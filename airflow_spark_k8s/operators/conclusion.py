@@ -43,6 +43,8 @@ async def conclude(
     """
     Print the driver's last `log_lines` lines and shorten the Job's life to `retention_seconds`.
 
+    The Job is the one that the application ended in, which may have gone on for that of `reference`.
+
     The verdict is known by now, so nothing that goes wrong here is raised.
 
     :returns: the outcome, with a better reason for a failure if the driver's log tells it.
@@ -52,7 +54,7 @@ async def conclude(
         lines = await _driver_log(cluster, reference.namespace, outcome.driver_pod, needed, log)
         _print(lines[-log_lines:] if log_lines else [], outcome.driver_pod, log)
         outcome = explained(outcome, lines)
-    await _retain(cluster, reference, retention_seconds, log)
+    await _retain(cluster, outcome.job_of(reference), retention_seconds, log)
     return outcome
 
 

@@ -121,8 +121,9 @@ async def _submit(
 
 
 async def _has_ended(cluster: Cluster, reference: ApplicationReference) -> bool:
+    """Whether its end is known: a failed Job may be continued by another one, which can take long."""
     path = object_path("Job", reference.namespace, reference.job_name)
     try:
-        return job_state(await cluster.request("GET", path)).finished
+        return job_state(await cluster.request("GET", path)).settled
     except ClusterError:
         return False  # whoever watches it finds out

@@ -24,7 +24,10 @@ async def remove_applications(
     bound to the version that was read: a Job that is adopted in between stays. So does one that has ended and
     whose verdict a worker has read: it is kept for people, as long as the task's retention says.
 
-    :param only_running: leave a Job alone that has already ended.
+    An application may have several Jobs at once, one of which goes on for the others. The oldest goes first:
+    before a new one starts, the one before it is looked for.
+
+    :param only_running: leave a Job alone whose end is known already.
     :raises ClusterError: if the API server does not list or delete them, or they keep changing.
     """
     deleted: list[str] = []
@@ -46,9 +49,9 @@ async def _jobs(cluster: Cluster, namespace: str, ti_id: str, *, only_running: b
     found = []
     for job in answer.get("items") or ():
         state = job_state(job)
-        if not state.deleting and not (only_running and state.finished) and not _is_kept(job, state):
-            found.append(job)
-    return found
+        if not state.deleting and not (only_running and state.settled) and not _is_kept(job, state):
+            found.append((len(state.earlier_uids), job))
+    return [job for _, job in sorted(found, key=lambda one: one[0])]
 
 
 def _is_kept(job: Manifest, state: JobState) -> bool:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.exceptions import InvalidConfiguration, WrongCluster
 from airflow_spark_k8s.version_compat import BaseTrigger, TriggerEvent
 
@@ -92,10 +93,11 @@ class SparkKubernetesJobTrigger(BaseTrigger):
             await asyncio.wait_for(self._remove(state), _REMOVING_SECONDS)
         except Exception as error:
             self.log.warning(
-                "The application stays (%s). To remove it by hand: kubectl -n %s delete job %s",
+                "The application stays (%s). To remove it by hand: kubectl -n %s delete jobs -l %s=%s",
                 str(error) or type(error).__name__,
                 self.reference["namespace"],
-                self.reference["job_name"],
+                LABEL_APPLICATION,
+                self.reference["application"],
             )
 
     async def _warm_up(self) -> None:

@@ -76,7 +76,8 @@ def pod(name: str, *, owner: str | None = None, **parts: Any) -> dict[str, Any]:
 def job(*, conditions: dict[str, tuple[str, str]] | None = None, **parts: Any) -> dict[str, Any]:
     """A Job; `conditions` are true ones with reason and message."""
     metadata: dict[str, Any] = {
-        "name": "app-r0",
+        "name": parts.get("name", "app-r0"),
+        "labels": {"airflow-spark-k8s/application": "app"},
         "uid": parts.get("uid", "uid-of-job"),
         "resourceVersion": str(parts.get("version", 1)),
         "annotations": parts.get("annotations", {}),

@@ -60,7 +60,7 @@ def job(phase: JobPhase = JobPhase.ACTIVE, **fields: Any) -> JobState:
     """The Job; driver pod `d-1` is recorded on it."""
     finished = phase in (JobPhase.COMPLETE, JobPhase.FAILED)
     return JobState(**{"uid": "uid-of-job", "resource_version": "1", "phase": phase, "finished": finished,
-                       "driver_uids": ("uid-d-1",), **fields})  # fmt: skip
+                       "driver_uids": ("uid-d-1",), "name": "app-r0", **fields})  # fmt: skip
 
 
 def driver(state: PodState = READY, name: str = "d-1", **fields: Any) -> DriverPod:
@@ -77,6 +77,7 @@ def driver(state: PodState = READY, name: str = "d-1", **fields: Any) -> DriverP
         "disruption": None,
         "marks": IdMarks(),
         "history": History(),
+        "job_uid": "uid-of-job",
         **fields,
     }
     return DriverPod(**given)

@@ -66,7 +66,11 @@ class Application:
             data[PLAIN_EXECUTOR_KEY] = json.dumps(manifest)
         self.cluster.put(CONFIG_MAP, {"metadata": {"name": "app-app"}, "data": data})
         self.cluster.listeners.append(self._changed)
-        job = {"metadata": {"name": "app-r0", "uid": "uid-of-job"}, "spec": {}, "status": {}}
+        job = {
+            "metadata": {"name": "app-r0", "uid": "uid-of-job", "labels": LABELS},
+            "spec": {},
+            "status": {},
+        }
         self.cluster.put(JOB, job)
         self.start_driver()
 

@@ -54,7 +54,7 @@ class Stage:
         return self.cluster.store.list(JOBS, "default")
 
 
-async def _stage(
+async def stage_of(
     model: SparkModel | None = None,
     nodes: int = 1,
     conf: Mapping[str, str] | None = None,
@@ -95,7 +95,7 @@ def _run(
     mischief: Mischief = _nothing, *, control: Mapping[str, Any] | None = None, **stage_options: Any
 ) -> tuple[Stage, Outcome]:
     async def main() -> tuple[Stage, Outcome]:
-        stage = await _stage(**stage_options)
+        stage = await stage_of(**stage_options)
         beside = asyncio.ensure_future(mischief(stage))
         outcome = await stage.control(**(control or {}))
         if beside.done():
@@ -174,24 +174,13 @@ def test_a_driver_that_must_not_run_twice_is_lost() -> None:
     assert "EvictionByEvictionAPI" in outcome.message
 
 
-def test_a_driver_pod_that_somebody_deletes_is_lost() -> None:
-    async def delete(stage: Stage) -> None:
-        await asyncio.sleep(25)
-        pod = stage.pods(DRIVER)[0]["metadata"]
-        path = f"/api/v1/namespaces/default/pods/{pod['name']}"
-        await stage.cluster.client().request("DELETE", path)
-
-    stage, outcome = _run(delete, model=SparkModel(tasks=200))
-    assert outcome.verdict is Verdict.DRIVER_LOST, "\n".join(stage.lines)
-
-
 def test_a_job_that_somebody_kills_is_lost_and_leaves_nothing() -> None:
     async def remove(stage: Stage) -> None:
         await asyncio.sleep(25)
         await kill(stage.cluster.client(), stage.reference)
 
     async def main() -> None:
-        stage = await _stage(SparkModel(tasks=200))
+        stage = await stage_of(SparkModel(tasks=200))
         beside = asyncio.ensure_future(remove(stage))
         outcome = await stage.control()
         await beside
@@ -204,7 +193,7 @@ def test_a_job_that_somebody_kills_is_lost_and_leaves_nothing() -> None:
 
 def test_a_driver_of_another_version_is_ended_and_its_job_kept() -> None:
     async def main() -> None:
-        stage = await _stage(SparkModel(version="4.2.1", tasks=10**6))
+        stage = await stage_of(SparkModel(version="4.2.1", tasks=10**6))
         outcome = await stage.control()
         assert outcome.verdict is Verdict.SPARK_VERSION_MISMATCH
         await asyncio.sleep(120)
@@ -217,7 +206,7 @@ def test_a_driver_of_another_version_is_ended_and_its_job_kept() -> None:
 
 def test_a_deadline_leaves_nothing() -> None:
     async def main() -> None:
-        stage = await _stage(SparkModel(tasks=10**6))
+        stage = await stage_of(SparkModel(tasks=10**6))
         deadline = LoopClock().now() + 60
         outcome = await stage.control(deadline_epoch_seconds=deadline)
         assert outcome.verdict is Verdict.TIMED_OUT
@@ -241,7 +230,7 @@ def test_executors_that_do_not_fit_wait() -> None:
 @pytest.mark.parametrize("seconds", [0.0, 7.0, 12.5, 14.0, 16.0, 20.0])
 def test_a_controller_that_died_is_replaced(seconds: float) -> None:
     async def main() -> None:
-        stage = await _stage(SparkModel(tasks=200))
+        stage = await stage_of(SparkModel(tasks=200))
         first = asyncio.ensure_future(stage.control())
         await asyncio.sleep(seconds)
         first.cancel()
@@ -256,7 +245,7 @@ def test_a_controller_that_died_is_replaced(seconds: float) -> None:
 
 def test_two_controllers_at_once_make_one_set_of_executors() -> None:
     async def main() -> None:
-        stage = await _stage(SparkModel(tasks=200))
+        stage = await stage_of(SparkModel(tasks=200))
         one, other = await asyncio.gather(stage.control(), stage.control(clock=LoopClock(1)))
         assert one.verdict is other.verdict is Verdict.SUCCEEDED
         assert len(stage.executor_names) == len(set(stage.executor_names)) == 3

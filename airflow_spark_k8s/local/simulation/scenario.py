@@ -47,8 +47,14 @@ class Mishap(StrEnum):
     WATCHES_CUT = "all watches cut"
 
 
-_COMMON = (Mishap.EVICT_DRIVER, Mishap.EVICT_EXECUTOR, Mishap.EXECUTOR_OOM, Mishap.EXECUTOR_CRASH)
-_SELDOM = (Mishap.DRIVER_OOM, Mishap.DRIVER_CRASH, Mishap.DELETE_DRIVER, Mishap.DELETE_JOB)
+_COMMON = (
+    Mishap.EVICT_DRIVER,
+    Mishap.EVICT_EXECUTOR,
+    Mishap.DELETE_DRIVER,
+    Mishap.EXECUTOR_OOM,
+    Mishap.EXECUTOR_CRASH,
+)
+_SELDOM = (Mishap.DRIVER_OOM, Mishap.DRIVER_CRASH, Mishap.DELETE_JOB)
 
 
 class Interruption(StrEnum):

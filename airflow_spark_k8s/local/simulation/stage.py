@@ -41,6 +41,7 @@ class Stage:
     weather: Weather
     watcher: Watcher
     targets: dict[str, int]  # label of an application -> executors that it asked for
+    limits: dict[str, int] = field(default_factory=dict)  # likewise -> how often its driver may start again
     gate: Gate = field(default_factory=Gate)
     processes: list[Process] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)

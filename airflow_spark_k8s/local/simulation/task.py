@@ -140,7 +140,9 @@ class _Try:
         if self._plan.deadline_seconds is not None:
             self._deadline = worker.clock.now() + self._plan.deadline_seconds
         manifests = requests.manifests(self._task.palette, self._number)
-        stage.targets[manifests.application] = requests.application(self._task.palette).allocation.target
+        application = requests.application(self._task.palette)
+        stage.targets[manifests.application] = application.allocation.target
+        stage.limits[manifests.application] = application.max_driver_restarts
         wire = stage.wire(worker)
         try:
             submitted = await worker.run(submit(wire, manifests, self._identity, sleep=worker.clock.sleep))
@@ -244,8 +246,9 @@ class _Try:
         stage = self._stage
         worker = stage.process("worker")
         with suppress(ClusterError, ProcessDied):
-            await worker.run(retain(stage.wire(worker), reference, RETENTION_SECONDS))
-            stage.retained.append(reference.job_uid)
+            job = outcome.job_of(reference)
+            await worker.run(retain(stage.wire(worker), job, RETENTION_SECONDS))
+            stage.retained.append(job.job_uid)
         if outcome.succeeded:
             return "success"
         return "failed" if self._number >= 3 else None

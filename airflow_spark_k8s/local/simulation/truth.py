@@ -19,8 +19,9 @@ def check_outcome(
     deadline_epoch_seconds: float | None,
 ) -> None:
     """Tell the stage if an outcome that a controller reports is not true."""
-    drivers = [each for each in stage.watcher.drivers.values() if each.job_uid == reference.job_uid]
-    record = stage.watcher.jobs[reference.job_uid]
+    record = stage.watcher.jobs[outcome.job_of(reference).job_uid]
+    jobs = {outcome.job_of(reference).job_uid, *record.earlier_uids}
+    drivers = [each for each in stage.watcher.drivers.values() if each.job_uid in jobs]
     problem = _problem(stage, outcome, drivers, record)
     if outcome.verdict is Verdict.TIMED_OUT:
         # A controller repeats what another one with another clock has recorded.
@@ -69,8 +70,11 @@ def _failure_problem(stage: Stage, outcome: Outcome, drivers: list[Driver], reco
         killed = any(each.reason == "OOMKilled" or each.exit_code == 52 for each in drivers)
         return None if killed else "no driver was killed for memory"
     if verdict is Verdict.DRIVER_LOST:
-        lost = record.deleted or any(each.taken_away for each in drivers)
-        return None if lost else "nobody took it away"
+        if record.deleted:
+            return None
+        taken_away = sum(each.taken_away for each in drivers)
+        limit = stage.limits[outcome.application]
+        return None if taken_away > limit else f"it was taken away {taken_away} times of {limit} allowed"
     if verdict is Verdict.DRIVER_START_FAILED:
         waited = any(_waited_in_vain(each, stage.now) for each in drivers)
         return None if waited or "ConfigMap" in outcome.message else "its driver could start"

@@ -56,6 +56,7 @@ class JobRecord:
     """What became of one Job."""
 
     name: str
+    earlier_uids: tuple[str, ...] = ()  # of the Jobs that it goes on for
     deleted: bool = False
     outcome: Outcome | None = None  # recorded on it
     recorded_at: float = 0.0
@@ -122,10 +123,10 @@ class Watcher:
     # jobs
 
     def _on_job(self, event: Event) -> None:
-        metadata = event.object["metadata"]
-        record = self.jobs.setdefault(metadata["uid"], JobRecord(metadata["name"]))
+        state = job_state(event.object)
+        record = self.jobs.setdefault(state.uid, JobRecord(state.name, state.earlier_uids))
         record.deleted = record.deleted or event.type == "DELETED" or is_deleting(event.object)
-        outcome = job_state(event.object).outcome
+        outcome = state.outcome
         if outcome is None or event.type == "DELETED":
             return
         if record.outcome is None:

@@ -252,7 +252,7 @@ def test_a_deletion_says_which_pod_and_how_much_grace() -> None:
 
 @pytest.mark.parametrize(
     "action",
-    [DeletePod("p", "another"), DeletePod("q", "u"), DeleteJob("another")],
+    [DeletePod("p", "another"), DeletePod("q", "u"), DeleteJob("app-r0", "another")],
     ids=["uid", "gone", "job"],
 )
 def test_an_object_that_is_gone_or_another_one_counts_as_deleted(action: Action) -> None:
@@ -267,7 +267,7 @@ def test_a_write_on_an_object_that_changed_or_went_is_a_conflict() -> None:
     cluster = FakeCluster()
     cluster.put(JOB, job())
     mark = MarkDriver("gone", "u", "1", IdMarks(1, 0, "me"))
-    results = _apply(RecordDrivers("no such version", ("u",)), mark, cluster=cluster)
+    results = _apply(RecordDrivers("app-r0", "no such version", ("u",)), mark, cluster=cluster)
     assert [result.trouble for result in results] == [Trouble.CONFLICT] * 2
 
 

@@ -146,7 +146,7 @@ def test_a_job_that_cannot_be_ended_is_deleted() -> None:
     story.look(TOOK_OVER)
     story.look(TOOK_OVER, after=1)
     plan = story.look(TOOK_OVER, after=61)
-    assert DeleteJob("uid-of-job") in acts(plan)
+    assert DeleteJob("app-r0", "uid-of-job") in acts(plan)
 
 
 def test_a_job_that_cannot_be_deleted_either_is_left_alone_in_the_end() -> None:
@@ -177,15 +177,15 @@ def test_after_the_deadline_the_outcome_is_recorded_then_the_job_deleted_then_re
     story, record = _overdue()
     recorded = _recorded(observed(), record.outcome)
     plan = story.look(recorded)
-    assert acts(plan) == (DeleteJob("uid-of-job", "Background"),)
+    assert acts(plan) == (DeleteJob("app-r0", "uid-of-job", "Background"),)
     assert plan.finish is None
     assert story.look(replace(recorded, job=None)).finish == record.outcome
 
 
 def test_a_deadline_that_cannot_be_recorded_is_kept() -> None:
     story, _ = _overdue(fails=_fail)
-    assert DeleteJob("uid-of-job") not in acts(story.look(observed(), after=2))
-    assert DeleteJob("uid-of-job") in acts(story.look(observed(), after=11))
+    assert DeleteJob("app-r0", "uid-of-job") not in acts(story.look(observed(), after=2))
+    assert DeleteJob("app-r0", "uid-of-job") in acts(story.look(observed(), after=11))
 
 
 def test_a_task_does_not_outlive_its_deadline_by_much() -> None:

@@ -178,7 +178,7 @@ def test_nothing_is_done_before_everything_was_seen_once() -> None:
 def test_driver_pods_are_recorded_on_the_job() -> None:
     story = Story()
     view = observed(job=job(driver_uids=("old",)))
-    assert RecordDrivers("1", ("old", "uid-d-1")) in acts(story.look(view))
+    assert RecordDrivers("app-r0", "1", ("old", "uid-d-1")) in acts(story.look(view))
 
 
 def test_a_record_that_fails_is_made_after_a_pause() -> None:

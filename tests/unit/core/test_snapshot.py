@@ -13,7 +13,7 @@ from airflow_spark_k8s.core.snapshot import (
     departed_driver,
     driver_pod,
     executor_pod_of,
-    is_driver_of,
+    is_driver,
 )
 from tests.fakes.objects import DRIVER, EXECUTOR, RUNNING, pod, status, terminated
 from tests.fakes.scenes import GONE_HOME, driver, executor, observed, spark
@@ -45,7 +45,8 @@ def test_a_driver_pod_as_it_is_shown() -> None:
     assert seen.history == remembered
     assert seen.ready
     assert not seen.ended
-    assert is_driver_of(manifest, "job")
+    assert is_driver(manifest)
+    assert seen.job_uid == "job"
 
 
 def test_a_driver_pod_that_was_just_created() -> None:
@@ -61,7 +62,7 @@ def test_an_executor_pod_as_it_is_shown() -> None:
     assert seen is not None
     assert (seen.executor_id, seen.driver_uid, seen.node, seen.leaving_seconds) == (7, "d", "n", None)
     assert seen.ended
-    assert not is_driver_of(manifest, "d")
+    assert not is_driver(manifest)
 
 
 @pytest.mark.parametrize(

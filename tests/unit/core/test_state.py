@@ -50,7 +50,7 @@ def test_a_success_ends_the_waiting() -> None:
 
 
 def test_a_conflict_alone_is_no_trouble_to_speak_of() -> None:
-    after = _absorb(BEFORE, Result(RecordDrivers("1", ()), Trouble.CONFLICT, "changed"))
+    after = _absorb(BEFORE, Result(RecordDrivers("app-r0", "1", ()), Trouble.CONFLICT, "changed"))
     assert after.backoff(JOB).until == 13.0
     assert after.troubles == {}
 

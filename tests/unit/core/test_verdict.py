@@ -8,11 +8,12 @@ import pytest
 from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.pod_state import EndKind, Pending, Running, Unknown
+from airflow_spark_k8s.core.restart import driver_uids
 from airflow_spark_k8s.core.settings import ControllerSettings
 from airflow_spark_k8s.core.snapshot import Observed
 from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.core.state import Desired, Key, Scene, State
-from airflow_spark_k8s.core.verdict import driver_uids, judge, verdict_conditions, verdict_due
+from airflow_spark_k8s.core.verdict import judge, verdict_conditions, verdict_due
 from tests.fakes.scenes import GONE_HOME, REFERENCE, START, driver, failed, job, observed, spark
 
 COMPLETE, FAILED = (
@@ -48,11 +49,16 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "out of heap": (_with(failed(EndKind.HEAP_EXHAUSTED), job=FAILED), 0, Verdict.DRIVER_OUT_OF_MEMORY),
     "never started": (_with(failed(EndKind.NEVER_STARTED), job=FAILED), 0, Verdict.DRIVER_START_FAILED),
     "evicted, and the Job gives up": (_with(failed(EndKind.DISRUPTED), job=FAILED), 10, Verdict.DRIVER_LOST),
-    "deleted, and the Job gives up": (_with(failed(EndKind.DELETED), job=FAILED), 10, Verdict.DRIVER_LOST),
+    "deleted, and the Job gives up: another one follows": (
+        _with(failed(EndKind.DELETED), job=FAILED), 3600, None
+    ),
     "evicted: another pod may have come": (_with(failed(EndKind.DISRUPTED), job=FAILED), 9, None),
     "failed, the pod's end is on its way": (observed(job=FAILED), 9, None),
     "failed, and the pod's end never came": (observed(job=FAILED), 10, Verdict.DRIVER_LOST),
-    "failed, no pod at all": (observed(job=FAILED, drivers=()), 10, Verdict.DRIVER_LOST),
+    "failed, no pod at all: another Job follows": (observed(job=FAILED, drivers=()), 3600, None),
+    "failed for another reason, no pod at all": (
+        observed(job=replace(FAILED, reason="PodFailurePolicy"), drivers=()), 10, Verdict.DRIVER_LOST
+    ),
     "failed for no reason": (observed(job=job(JobPhase.FAILED)), 10, Verdict.DRIVER_LOST),
     "the Job's own deadline": (observed(job=TOO_LONG), 0, Verdict.TIMED_OUT),
     "ended by a controller": (
