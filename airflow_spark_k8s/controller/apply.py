@@ -36,6 +36,7 @@ from airflow_spark_k8s.core.job_state import (
     outcome_annotation,
 )
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION
+from airflow_spark_k8s.core.object_events import Account, object_events
 from airflow_spark_k8s.core.pod_state import DRIVER_CONTAINER
 from airflow_spark_k8s.core.recovery_pod import recovery_pod
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
@@ -58,6 +59,9 @@ from airflow_spark_k8s.kube.watch import list_objects
 
 CALL_TIMEOUT_SECONDS = 10.0
 MAX_CALLS_AT_ONCE = 16
+MAX_EVENTS = 500
+"""Of one object: more would be a flood, and the server hands out the oldest first."""
+
 MAX_LINE_LENGTH = 1000
 """Of a line of a log: a plan or a stack of classes may be printed as one."""
 
@@ -174,7 +178,7 @@ async def _read(hands: Hands, action: Action) -> None:
         case ShowExecutorLog():
             await _show_log(hands, action.pod_name, EXECUTOR_CONTAINER, action.lines)
         case ReadEvents():
-            await _read_events(hands, action.pod_name)
+            await _read_events(hands, action)
 
 
 def _job_path(hands: Hands, name: str) -> str:
@@ -318,13 +322,31 @@ async def _show_log(hands: Hands, pod_name: str, container: str, lines: int) -> 
         hands.report(f"[{pod_name}] {line[:MAX_LINE_LENGTH]}")
 
 
-async def _read_events(hands: Hands, pod_name: str) -> None:
+async def _read_events(hands: Hands, action: ReadEvents) -> None:
     """Whoever may not read events, or gets no answer, knows nothing more than before."""
-    path = f"/api/v1/namespaces/{hands.reference.namespace}/events"
-    params = {"fieldSelector": f"involvedObject.kind=Pod,involvedObject.name={pod_name}", "limit": "100"}
+    asked_at = hands.now()
     try:
-        found = await hands.cluster.request("GET", path, params=params, timeout_seconds=CALL_TIMEOUT_SECONDS)
-        reasons = tuple(str(event.get("reason") or "") for event in found.get("items") or [])
-    except ClusterError:
-        reasons = ()
-    hands.world.see_events(pod_name, reasons)
+        items = await _events_of(hands, action)
+    except ClusterError as error:
+        if not action.uid:
+            hands.world.see_events(action.name, ())
+        elif isinstance(error, Forbidden):
+            hands.world.refuse_events(action.uid, asked_at, str(error))
+        else:
+            hands.world.miss_account(action.uid, asked_at)
+        return
+    if action.uid:
+        hands.world.see_account(action.uid, Account(asked_at, asked_at, object_events(items)))
+    else:
+        hands.world.see_events(action.name, tuple(str(event.get("reason") or "") for event in items))
+
+
+async def _events_of(hands: Hands, action: ReadEvents) -> list[Manifest]:
+    path = f"/api/v1/namespaces/{hands.reference.namespace}/events"
+    selector = f"involvedObject.kind={action.kind},involvedObject.name={action.name}"
+    if action.uid:
+        # Events outlive what they are about, and a Job of an earlier try has the same name.
+        selector += f",involvedObject.uid={action.uid}"
+    params = {"fieldSelector": selector, "limit": str(MAX_EVENTS)}
+    found = await hands.cluster.request("GET", path, params=params, timeout_seconds=CALL_TIMEOUT_SECONDS)
+    return found.get("items") or []

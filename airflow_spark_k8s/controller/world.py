@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from airflow_spark_k8s.core.job_chain import JobChain, job_chain
 from airflow_spark_k8s.core.job_state import JobState, job_state
+from airflow_spark_k8s.core.object_events import Account
 from airflow_spark_k8s.core.reconcile import AskSpark
 from airflow_spark_k8s.core.settings import ControllerSettings
 from airflow_spark_k8s.core.snapshot import (
@@ -46,6 +47,8 @@ class World:
         self._executors: dict[str, ExecutorPod] = {}
         self._departed: dict[str, ExecutorPod] = {}
         self._events: dict[str, tuple[str, ...]] = {}
+        self._accounts: dict[str, Account] = {}
+        self._events_refused: str | None = None
 
     def observed(self) -> Observed:
         """The view as it is now; executors that went are told once."""
@@ -62,6 +65,8 @@ class World:
             spark=self._spark,
             settings_problem=self._settings_problem,
             events=dict(self._events),
+            accounts=dict(self._accounts),
+            events_refused=self._events_refused,
         )
 
     # Observers write here.
@@ -127,6 +132,23 @@ class World:
         """Take in what the cluster's events say about a pod; nothing, if they cannot be read."""
         self._events[pod_name] = reasons
         self.changed.set()
+
+    def see_account(self, uid: str, account: Account) -> None:
+        """Take in the events of an object that waits."""
+        self._accounts[uid] = account
+        self._events_refused = None
+        self.changed.set()
+
+    def miss_account(self, uid: str, asked_at: float) -> None:
+        """Take in that nobody answered: what is known stays, and the next question waits its time."""
+        known = self._accounts.get(uid, Account(asked_at))
+        self._accounts[uid] = replace(known, asked_at=asked_at)
+        self.changed.set()
+
+    def refuse_events(self, uid: str, asked_at: float, why: str) -> None:
+        """Take in that events must not be read."""
+        self._events_refused = why
+        self.miss_account(uid, asked_at)
 
     def miss_settings(self, problem: str) -> None:
         """Take in that the application's ConfigMap is of no use."""

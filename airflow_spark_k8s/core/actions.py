@@ -140,9 +140,16 @@ class ShowExecutorLog:
 
 @dataclass(frozen=True, slots=True)
 class ReadEvents:
-    """Ask the API server once what happened to a pod that is gone; no answer is an answer, too."""
+    """
+    Ask the API server what happened to an object.
 
-    pod_name: str
+    Without `uid` it is a pod that is gone, asked for once: no answer is an answer, too. With it, it is an
+    object that waits: whether there was an answer matters.
+    """
+
+    name: str
+    kind: Literal["Pod", "Job"] = "Pod"
+    uid: str = ""
 
 
 Action = (

@@ -16,14 +16,25 @@ from airflow_spark_k8s.core.pod_state import Deleted, Failed, Pending, Succeeded
 from airflow_spark_k8s.core.progress import progress
 from airflow_spark_k8s.core.recovery_notes import ended_text, recovery_lines
 from airflow_spark_k8s.core.restart import restart_text
-from airflow_spark_k8s.core.snapshot import DriverPod, Reach, SparkView
-from airflow_spark_k8s.core.state import CREATE, RESTART, Said, Scene
+from airflow_spark_k8s.core.snapshot import DriverPod, ExecutorPod, Reach, SparkView
+from airflow_spark_k8s.core.state import RESTART, Said, Scene
+from airflow_spark_k8s.core.waiting import (
+    SILENT_REASONS,
+    create_wait,
+    driver_wait,
+    executor_wait,
+    job_wait,
+    lacks_driver,
+)
 
 COUNTS_PAUSE_SECONDS = 2.0
 """The line with the executors' counts comes at most this often."""
 
 UNKNOWN_SECONDS = 10.0
 """That the driver cannot be asked is worth a line only if it lasts: single calls time out now and then."""
+
+WAITING_PAUSE_SECONDS = 30.0
+"""What a driver waits for is said at most this often, however often its cluster words it anew."""
 
 REPEAT_SECONDS = 60.0
 """Trouble that lasts is repeated this often."""
@@ -81,7 +92,7 @@ def lines(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Iterat
     yield from _job_lines(scene)
     if fleet is None:
         return
-    yield Line("driver", _driver_text(fleet.driver))
+    yield from _driver_lines(scene, fleet.driver)
     yield from _spark_lines(scene, fleet.driver, fleet.spark)
     for entry in cleaning.ended if cleaning else ():
         yield Line(f"ended {entry.executor_id}", ended_text(entry, scene.desired.settings))
@@ -98,13 +109,34 @@ def _job_lines(scene: Scene) -> Iterator[Line]:
         yield Line("restart", again)
     elif job is not None and job.phase is JobPhase.SUSPENDED:
         yield Line("job", f"Job {name} is suspended")
-    elif scene.observed.driver is None:
-        yield Line("job", f"Job {name} has no driver pod yet")
+    elif lacks_driver(scene):
+        yield from _no_driver_lines(scene, name)
     if RESTART in scene.state.troubles:
         text = f"the application cannot be started again: {scene.state.troubles[RESTART]}; trying again"
         yield Line("restart refused", text, repeat_seconds=REPEAT_SECONDS)
+    if scene.observed.events_refused is not None:
+        text = f"why pods wait is known only from their status: {scene.observed.events_refused}"
+        yield Line("events", text, repeat_seconds=math.inf)
     if scene.observed.settings_problem is not None:
         yield Line("settings", f"settings not readable: {scene.observed.settings_problem}")
+
+
+def _no_driver_lines(scene: Scene, name: str) -> Iterator[Line]:
+    wait = job_wait(scene)
+    if wait is not None:
+        text = f"Job {name} has no driver pod: {wait.message}"
+        yield Line("job without a pod", text, WAITING_PAUSE_SECONDS)
+    elif scene.observed.driver is None:
+        yield Line("job", f"Job {name} has no driver pod yet")
+
+
+def _driver_lines(scene: Scene, driver: DriverPod) -> Iterator[Line]:
+    """A state is said at once; the reason for waiting, which may change with every node, less often."""
+    wait, text = driver_wait(scene, driver), _driver_text(driver)
+    if wait is None:
+        yield Line("driver", text)
+    else:
+        yield Line("driver waits", f"{text}: {wait.text}", WAITING_PAUSE_SECONDS)
 
 
 def _driver_text(driver: DriverPod) -> str:
@@ -113,9 +145,6 @@ def _driver_text(driver: DriverPod) -> str:
     leaving = f", being removed ({driver.disruption or 'deleted'})" if driver.deleting else ""
     if isinstance(state, Succeeded | Failed | Deleted):
         return f"driver pod {driver.name} {type(state).__name__.lower()}: {state.ending.text}"
-    if isinstance(state, Pending):
-        why = ": ".join(part for part in (state.reason, state.message) if part)
-        return f"driver pod {driver.name} is pending{where}{leaving}" + (f": {why}" if why else "")
     return f"driver pod {driver.name} is {type(state).__name__.lower()}{where}{leaving}"
 
 
@@ -141,12 +170,13 @@ def _executor_lines(scene: Scene, fleet: Fleet) -> Iterator[Line]:
             f"{seen.running} running, {registered} registered"
         )
         yield Line("executors", text + (f", {seen.ended} ended" if seen.ended else ""), COUNTS_PAUSE_SECONDS)
-    if CREATE in scene.state.troubles:
-        text = f"executors cannot be created: {scene.state.troubles[CREATE]}; trying again"
+    trouble = create_wait(scene)
+    if trouble is not None:
+        text = f"executors cannot be created: {trouble.message}; trying again"
         yield Line("create", text, repeat_seconds=REPEAT_SECONDS)
-    for reason, (count, message) in sorted(_waiting(fleet).items()):
-        text = f"executors wait: {reason}: {message} ({count} of them)"
-        yield Line(f"waiting {reason}", text, REPEAT_SECONDS)
+    for reason, (count, text) in sorted(_waiting(scene, fleet).items()):
+        yield Line(f"waiting {reason}", f"executors wait: {text} ({count} of them)", REPEAT_SECONDS)
+    yield from _silent_lines(scene, fleet)
 
 
 def _round_text(ids: range) -> str:
@@ -154,13 +184,29 @@ def _round_text(ids: range) -> str:
     return f"new round: asking for {which}"
 
 
-def _waiting(fleet: Fleet) -> dict[str, tuple[int, str]]:
-    """Reasons for which executors wait -> how many, and the message of one."""
-    states = [fleet.pods[number].state for number in sorted(fleet.pending)]
-    waiting = [state for state in states if isinstance(state, Pending) and state.reason not in _ORDINARY]
-    counts = Counter(str(state.reason) for state in waiting)
-    messages = {str(state.reason): state.message or "no message" for state in waiting}
-    return {reason: (count, messages[reason]) for reason, count in counts.items()}
+def _waiting(scene: Scene, fleet: Fleet) -> dict[str, tuple[int, str]]:
+    """Reasons that executors' status tells -> how many wait for that, and the text of one."""
+    counts: Counter[str] = Counter()
+    texts: dict[str, str] = {}
+    for number in sorted(fleet.pending, reverse=True):
+        pod = fleet.pods[number]
+        wait = None if _is_silent(pod) else executor_wait(scene, pod)
+        if wait is not None:
+            counts[wait.reason] += 1
+            texts[wait.reason] = wait.text
+    return {reason: (count, texts[reason]) for reason, count in counts.items()}
 
 
-_ORDINARY = (None, "ContainerCreating", "PodInitializing")
+def _silent_lines(scene: Scene, fleet: Fleet) -> Iterator[Line]:
+    """Of executors whose status tells nothing one was asked about: the others wait beside it."""
+    silent = [number for number in sorted(fleet.pending) if _is_silent(fleet.pods[number])]
+    for number in silent:
+        wait = executor_wait(scene, fleet.pods[number])
+        if wait is not None:
+            text = f"executors wait: {wait.text} (executor {number}; {len(silent)} are being started)"
+            yield Line(f"waiting {wait.reason}", text, REPEAT_SECONDS)
+            return
+
+
+def _is_silent(pod: ExecutorPod) -> bool:
+    return isinstance(pod.state, Pending) and pod.state.reason in SILENT_REASONS

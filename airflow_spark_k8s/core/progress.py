@@ -84,6 +84,7 @@ def outcome_of(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Outco
         application_id=driver.name if driver else None,
         exit_code=ending.exit_code if ending else None,
         reason=ending.kind.value if ending else None,
+        cause=judgement.cause.value if judgement.cause else None,
         driver_restarts=restarts(scene.observed),
         driver_node=driver.node if driver else None,
     )

@@ -18,6 +18,7 @@ from airflow_spark_k8s.core.closing import (
     known_outcome,
     without_surplus,
 )
+from airflow_spark_k8s.core.event_reads import Reads, asking_conditions, event_reads
 from airflow_spark_k8s.core.executor_logs import logs, shown_after
 from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen, still_absent
 from airflow_spark_k8s.core.gate import driver_conditions, gate_due, is_open, open_key
@@ -29,6 +30,7 @@ from airflow_spark_k8s.core.pod_state import Running
 from airflow_spark_k8s.core.progress import Progress, outcome_of, progress
 from airflow_spark_k8s.core.restart import driver_uids, may_restart, restart_actions, restart_due
 from airflow_spark_k8s.core.snapshot import Observed
+from airflow_spark_k8s.core.start import start_conditions, start_due, start_failure, with_cause
 from airflow_spark_k8s.core.state import DELETE, JOB, LIST, MARK, Desired, Key, Scene, State
 from airflow_spark_k8s.core.verdict import (
     Judgement,
@@ -80,20 +82,22 @@ def reconcile(desired: Desired, observed: Observed, state: State, now: float) ->
     if known_outcome(scene) is not None:
         step = close(scene)
     else:
-        judgement = judge(scene)
+        judgement = judge(scene) or start_failure(scene, fleet)
         if judgement is None:
             cleaning = _cleaning(scene, fleet)
             judgement = memory_spent(scene, fleet, cleaning)
         if judgement is not None:
             scene = _aged(scene, {*scene.since, JUDGED})
-            step = decide(scene, fleet, judgement)
+            step = decide(scene, fleet, with_cause(scene, fleet, judgement))
         else:
             step = _control(scene, fleet, cleaning)
     step = without_surplus(scene, step)
     spoken = speak(state.said, lines(scene, fleet, cleaning), now)
-    dues = [step.due, spoken.due, None if step.finish else verdict_due(scene)]
+    reads = Reads() if known_outcome(scene) or step.outcome else event_reads(scene, fleet)
+    dues = [step.due, spoken.due, reads.due]
+    dues += [] if step.finish else [verdict_due(scene), start_due(scene, fleet)]
     return Plan(
-        actions=spoken.notes + step.actions,
+        actions=spoken.notes + step.actions + reads.questions,
         next_state=replace(_remembered(scene, fleet, step), said=spoken.said),
         requeue_after_seconds=_until_first(dues, now),
         finish=step.finish,
@@ -109,6 +113,7 @@ def _scene(desired: Desired, observed: Observed, state: State, now: float) -> tu
     keys = verdict_conditions(observed)
     if fleet is not None:
         keys |= fleet_conditions(scene, fleet) | driver_conditions(fleet)
+    keys |= asking_conditions(scene, fleet) | start_conditions(scene, fleet)
     if known_outcome(scene) is not None:
         keys.add(CLOSING)
     scene = _aged(scene, keys)

@@ -18,6 +18,7 @@ from airflow_spark_k8s.core.labels import (
     SPARK_ROLE,
 )
 from airflow_spark_k8s.core.memory_groups import MEMORY_PRESSURE
+from airflow_spark_k8s.core.object_events import Account
 from airflow_spark_k8s.core.pod_state import (
     DRIVER_CONTAINER,
     Deleted,
@@ -56,6 +57,7 @@ class DriverPod:
     job_uid: str = ""  # of its owner
     gone: bool = False  # the object is not there any more
     stopped: bool = False  # nothing of it runs: its container was reported as ended, or it never had a node
+    requests: str = ""  # what it asks of a node, as a phrase; empty: nothing
 
     @property
     def ended(self) -> bool:
@@ -81,6 +83,7 @@ class ExecutorPod:
     leaving_seconds: int | None = None  # grace of its deletion; None: nobody has asked for it
     disruption: str | None = None  # why the cluster takes it away; None: it does not
     size: Size | None = None  # what it has to work with; None: what the task says
+    requests: str = ""  # what it asks of a node, as a phrase; empty: nothing
 
     @property
     def ended(self) -> bool:
@@ -176,6 +179,8 @@ class Observed:
     spark: SparkView = NOTHING_ASKED
     settings_problem: str | None = None  # None: the settings are there, or nobody could look yet
     events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # pod -> reasons; asked for only
+    accounts: Mapping[str, Account] = field(default_factory=dict)  # uid of what waits -> its events, if read
+    events_refused: str | None = None  # why events cannot be read; None: they can, or nobody has tried
 
     @property
     def driver(self) -> DriverPod | None:
@@ -211,6 +216,7 @@ def driver_pod(pod: Manifest) -> DriverPod:
         history=history(annotations.get(ANNOTATION_EXECUTORS)),
         job_uid=owner_uid(pod) or "",
         stopped=has_stopped(pod, DRIVER_CONTAINER),
+        requests=requests_text(pod),
     )
 
 
@@ -231,7 +237,20 @@ def executor_pod_of(pod: Manifest) -> ExecutorPod | None:
         leaving_seconds=int(metadata.get("deletionGracePeriodSeconds") or 0) if is_deleting(pod) else None,
         disruption=_disruption(pod),
         size=size_of(metadata.get("annotations") or {}),
+        requests=requests_text(pod),
     )
+
+
+def requests_text(pod: Manifest) -> str:
+    """What the pod asks of a node: `cpu 1, memory 1408Mi`, by container if it has several; empty: nothing."""
+    containers = (pod.get("spec") or {}).get("containers") or []
+    texts = {}
+    for container in containers:
+        asked = (container.get("resources") or {}).get("requests") or {}
+        texts[container.get("name")] = ", ".join(f"{name} {amount}" for name, amount in sorted(asked.items()))
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    return "; ".join(f"{name}: {text}" for name, text in texts.items() if text)
 
 
 def _disruption(pod: Manifest) -> str | None:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from airflow_spark_k8s.core.cause import Cause
 from airflow_spark_k8s.core.job_state import DEADLINE_EXCEEDED, JobPhase, JobState
 from airflow_spark_k8s.core.outcome import Verdict
-from airflow_spark_k8s.core.pod_state import Ending, EndKind, Failed, Pending, Running, Succeeded
+from airflow_spark_k8s.core.pod_state import Ending, EndKind, Failed, Running, Succeeded
 from airflow_spark_k8s.core.restart import is_refused, may_restart, restarts
 from airflow_spark_k8s.core.settings import config_map_name
 from airflow_spark_k8s.core.snapshot import DriverPod, Observed, SparkView
@@ -23,19 +24,6 @@ POD_PATIENCE_SECONDS = 10.0
 SETTINGS_PATIENCE_SECONDS = 120.0
 """So long the application's ConfigMap may be missing."""
 
-HOPELESS_SECONDS = {
-    "ErrImageNeverPull": 10.0,
-    "InvalidImageName": 10.0,
-    "CreateContainerConfigError": 60.0,
-    "CreateContainerError": 120.0,
-    "RunContainerError": 120.0,
-    "ErrImagePull": 300.0,
-    "ImagePullBackOff": 300.0,
-}
-"""Reasons for which a driver's container waits -> seconds after which it is not going to start."""
-
-_PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -47,6 +35,7 @@ class Judgement:
     ending: Ending | None = None  # of that pod
     stop: bool = False  # the driver may still run: the Job has to be ended
     remove: bool = False  # the Job has to be deleted
+    cause: Cause | None = None  # of what never started
 
 
 def verdict_conditions(observed: Observed) -> set[Key]:
@@ -57,9 +46,6 @@ def verdict_conditions(observed: Observed) -> set[Key]:
         keys.add(("job failed", job.uid))
     if driver is not None and driver.ended:
         keys.add(("driver ended", driver.uid))
-    if driver is not None and isinstance(driver.state, Pending) and driver.state.reason is not None:
-        reason = driver.state.reason
-        keys.add(("waiting", driver.uid, "pull" if reason in _PULLING else reason))
     if observed.settings_problem is not None:
         keys.add(("settings",))
     return keys
@@ -74,7 +60,6 @@ def judge(scene: Scene) -> Judgement | None:
         _timed_out,
         _driver_ended,
         _disrupted_too_often,
-        _cannot_start,
         _other_version,
         _took_over,
         _settings_missing,
@@ -102,10 +87,6 @@ def _limits(scene: Scene) -> list[tuple[Key, float]]:
         limits.append((("job failed", job.uid), POD_PATIENCE_SECONDS))
     if driver is not None:
         limits.append((("driver ended", driver.uid), JOB_PATIENCE_SECONDS))
-        limits += [
-            (("waiting", driver.uid, "pull" if reason in _PULLING else reason), seconds)
-            for reason, seconds in HOPELESS_SECONDS.items()
-        ]
     return limits
 
 
@@ -229,19 +210,6 @@ def _disrupted_too_often(scene: Scene) -> Judgement | None:
     text = f"the cluster took the driver away {used + disrupted} times, last pod {driver.name}{why}"
     remedy = f"max_driver_restarts is {limit}"
     return Judgement(Verdict.DRIVER_LOST, f"{text}; {remedy}", driver, stop=True)
-
-
-def _cannot_start(scene: Scene) -> Judgement | None:
-    driver = scene.observed.driver
-    if driver is None or not isinstance(driver.state, Pending):
-        return None
-    reason = driver.state.reason or ""
-    limit = HOPELESS_SECONDS.get(reason)
-    key = "pull" if reason in _PULLING else reason
-    if limit is None or scene.age("waiting", driver.uid, key) < limit:
-        return None
-    text = f"driver pod {driver.name} cannot start: {reason}: {driver.state.message or 'no message'}"
-    return Judgement(Verdict.DRIVER_START_FAILED, text, driver, stop=True)
 
 
 def _running_view(scene: Scene) -> tuple[DriverPod, SparkView] | None:

@@ -37,7 +37,7 @@ RIGHTS = (
     Right("get", "pods", "the driver's last log lines", subresource="log", required=False),
     Right("get", "pods", "progress and registered executors", subresource="proxy", required=False),
     Right("get", "namespaces", "notices that a connection leads to another cluster", required=False),
-    Right("list", "events", "why a pod is gone that nobody saw end", required=False),
+    Right("list", "events", "why a pod waits, or is gone that nobody saw end", required=False),
 )
 """Everything that submitting, allocating, observing and cleaning up asks of a namespace."""
 

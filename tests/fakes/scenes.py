@@ -124,6 +124,7 @@ class Story:
     state: State = field(default_factory=lambda: State(holder="me"))
     fails: Callable[[Action], Trouble] = lambda action: Trouble.NONE
     retry_after_seconds: float = 0.0
+    words: str = "as the server says"
 
     def look(self, view: Observed, after: float = 0.0) -> Plan:
         """The plan `after` seconds later, carried out."""
@@ -133,7 +134,7 @@ class Story:
             Result(
                 action,
                 trouble,
-                "as the server says" if trouble is not Trouble.NONE else "",
+                self.words if trouble is not Trouble.NONE else "",
                 self.retry_after_seconds,
             )
             for action in plan.actions

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from airflow_spark_k8s.core.cause import Cause
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import ApplicationReference
-from airflow_spark_k8s.core.verdict import HOPELESS_SECONDS
+from airflow_spark_k8s.core.start import HOPELESS_SECONDS, REFUSED_SECONDS
+from airflow_spark_k8s.local.simulation.scenario import Mishap
 from airflow_spark_k8s.local.simulation.stage import Stage
 from airflow_spark_k8s.local.simulation.watcher import Driver, JobRecord
 
@@ -61,6 +63,14 @@ def _waited_in_vain(driver: Driver, now: float) -> bool:
     return bool(limits) and now - min(begun) >= min(limits) - MARGIN_SECONDS
 
 
+def _kept_out(stage: Stage, cause: str | None) -> bool:
+    """Whether admission has refused pods for as long as it takes to give up, or no image was to be had."""
+    kind = Mishap.ADMISSION if cause == Cause.REFUSED else Mishap.IMAGE_PULL
+    least = REFUSED_SECONDS - MARGIN_SECONDS if cause == Cause.REFUSED else 0.0
+    mishaps = [each for each in stage.scenario.mishaps if each.mishap is kind and each.seconds >= least]
+    return any(each.at + least <= stage.now for each in mishaps)
+
+
 def _failure_problem(stage: Stage, outcome: Outcome, drivers: list[Driver], record: JobRecord) -> str | None:
     verdict = outcome.verdict
     codes = {each.exit_code for each in drivers if not each.succeeded_at}
@@ -75,6 +85,8 @@ def _failure_problem(stage: Stage, outcome: Outcome, drivers: list[Driver], reco
         taken_away = sum(each.taken_away for each in drivers)
         limit = stage.limits[outcome.application]
         return None if taken_away > limit else f"it was taken away {taken_away} times of {limit} allowed"
+    if verdict is Verdict.EXECUTOR_START_FAILED or outcome.cause == Cause.REFUSED:
+        return None if _kept_out(stage, outcome.cause) else "nothing has kept its pods from starting"
     if verdict is Verdict.DRIVER_START_FAILED:
         waited = any(_waited_in_vain(each, stage.now) for each in drivers)
         return None if waited or "ConfigMap" in outcome.message else "its driver could start"

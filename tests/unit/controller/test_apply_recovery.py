@@ -105,6 +105,43 @@ def test_the_events_of_a_pod_are_read_by_its_name() -> None:
     assert world.changed.is_set()
 
 
+def test_the_events_of_what_waits_are_read_by_its_uid() -> None:
+    cluster = Eventful()
+    world, _, _ = _apply(ReadEvents("app-r0", "Job", "uid-of-job"), cluster=cluster)
+    selector = "involvedObject.kind=Job,involvedObject.name=app-r0,involvedObject.uid=uid-of-job"
+    assert cluster.asked["fieldSelector"] == selector
+    account = world.observed().accounts["uid-of-job"]
+    assert [event.reason for event in account.events] == ["Scheduled", "Killing", ""]
+    assert account.asked_at == account.read_at
+    assert world.observed().events == {}
+
+
+def test_no_right_to_read_events_is_remembered() -> None:
+    cluster = FakeCluster(faults=[Fault(lambda *_: True, lambda: Forbidden("cannot list"), times=9)])
+    world, results, _ = _apply(ReadEvents("app-r0", "Job", "uid-of-job"), cluster=cluster)
+    assert world.observed().events_refused == "cannot list"
+    assert world.observed().accounts["uid-of-job"].events == ()
+    world.see_account("uid-of-job", world.observed().accounts["uid-of-job"])
+    assert world.observed().events_refused is None
+    assert [result.trouble for result in results] == [Trouble.NONE]
+
+
+def test_no_answer_to_a_question_for_events_leaves_what_is_known() -> None:
+    world, _, _ = _apply(ReadEvents("app-r0", "Job", "uid-of-job"), cluster=Eventful())
+    known = world.observed().accounts["uid-of-job"]
+    world.miss_account("uid-of-job", known.asked_at + 30)
+    missed = world.observed().accounts["uid-of-job"]
+    assert (missed.events, missed.read_at, missed.asked_at) == (
+        known.events,
+        known.read_at,
+        known.asked_at + 30,
+    )
+    cluster = FakeCluster(faults=[Fault(lambda *_: True, lambda: ClusterUnreachable("no"), times=9)])
+    world, _, _ = _apply(ReadEvents("app-r0", "Job", "uid-of-job"), cluster=cluster)
+    unread = world.observed().accounts["uid-of-job"]
+    assert (unread.events, unread.read_at < unread.asked_at) == ((), True)
+
+
 @pytest.mark.parametrize("error", [Forbidden("no"), ClusterUnreachable("no")], ids=["no right", "no answer"])
 def test_events_that_cannot_be_read_say_nothing(error: ClusterError) -> None:
     cluster = FakeCluster(faults=[Fault(lambda *_: True, lambda: error, times=9)])

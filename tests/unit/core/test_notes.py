@@ -85,7 +85,7 @@ LINES: dict[str, tuple[Observed, str]] = {
     ),
     "executors that wait without a word": (
         observed(executor(1, Pending("Strange")), drivers=(MARKED,)),
-        "executors wait: Strange: no message (1 of them)",
+        "executors wait: Strange (1 of them)",
     ),
 }
 

@@ -47,9 +47,7 @@ def _story(recovery: RecoverySettings | None = AUTO) -> Story:
 
 
 def _asked(view: Observed, recovery: RecoverySettings | None = AUTO) -> list[str]:
-    return [
-        action.pod_name for action in _story(recovery).look(view).actions if isinstance(action, ReadEvents)
-    ]
+    return [action.name for action in _story(recovery).look(view).actions if isinstance(action, ReadEvents)]
 
 
 def _recorded(view: Observed) -> EndedExecutor | None:

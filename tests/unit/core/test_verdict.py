@@ -7,7 +7,7 @@ import pytest
 
 from airflow_spark_k8s.core.job_state import JobPhase
 from airflow_spark_k8s.core.outcome import Verdict
-from airflow_spark_k8s.core.pod_state import EndKind, Pending, Running, Unknown
+from airflow_spark_k8s.core.pod_state import EndKind, Running, Unknown
 from airflow_spark_k8s.core.restart import driver_uids
 from airflow_spark_k8s.core.settings import ControllerSettings
 from airflow_spark_k8s.core.snapshot import Observed
@@ -70,13 +70,6 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "deleted, and the Job makes a new one": (_with(failed(EndKind.DELETED)), 300, None),
     "no driver pod yet": (observed(drivers=()), 3600, None),
     "a node that is silent": (_with(Unknown()), 3600, None),
-    "the image is never pulled": (_with(Pending("ErrImageNeverPull", "x")), 10, Verdict.DRIVER_START_FAILED),
-    "the image is bad": (_with(Pending("InvalidImageName")), 10, Verdict.DRIVER_START_FAILED),
-    "the image may come": (_with(Pending("ImagePullBackOff")), 299, None),
-    "the image does not come": (_with(Pending("ErrImagePull")), 300, Verdict.DRIVER_START_FAILED),
-    "a Secret is missing": (_with(Pending("CreateContainerConfigError")), 60, Verdict.DRIVER_START_FAILED),
-    "no room": (_with(Pending("Unschedulable", "0/1 nodes")), 36000, None),
-    "pending without a word": (_with(Pending()), 36000, None),
     "another version": (observed(spark=spark(version="4.2.1")), 0, Verdict.SPARK_VERSION_MISMATCH),
     "a vendor's build of the version": (observed(spark=spark(version="4.3.0-amzn-1")), 0, None),
     "a version that says less": (observed(spark=spark(version="4.3")), 0, None),
@@ -107,14 +100,6 @@ def test_no_driver_is_lost_before_somebody_has_asked_for_it() -> None:
 def test_the_verdict(view: Observed, seconds: float, verdict: Verdict | None) -> None:
     judgement = judge(_scene(view, seconds))
     assert (judgement.verdict if judgement else None) is verdict
-
-
-def test_the_wait_for_an_image_goes_on_whatever_the_reason_is_called() -> None:
-    first = _scene(_with(Pending("ErrImagePull")))
-    then = _scene(_with(Pending("ImagePullBackOff", "Back-off")), 300)
-    judgement = judge(replace(then, since=first.since))
-    assert judgement is not None
-    assert "Back-off" in judgement.message
 
 
 OVERDUE: dict[str, tuple[Observed, Verdict, bool]] = {
