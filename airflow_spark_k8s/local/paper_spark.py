@@ -32,6 +32,7 @@ class SparkModel:
     exit_code: int = 0  # of the driver after its last task
     ui: bool = True  # False: nothing listens on the UI's port
     version: str = "4.3.0"
+    remove_reason: str = "lost"  # what the driver says of an executor that it has lost
     properties: Mapping[str, str] = field(default_factory=dict)  # shown by /environment, besides our own
 
 
@@ -231,7 +232,7 @@ class PaperSpark:
             "rddBlocks": 0,
             "resourceProfileId": 0,
             "addTime": "2026-01-01T00:00:00.000GMT",
-            **({} if executor.active else {"removeReason": "lost"}),
+            **({} if executor.active else {"removeReason": self.model.remove_reason}),
         }
 
     def _stage(self, application: PaperApplication) -> Manifest:

@@ -43,7 +43,7 @@ AIRFLOW, DRIVER = "system:serviceaccount:airflow:airflow", "system:serviceaccoun
 
 Asked = tuple[str, str, str, str]  # verb, API group, resource, subresource
 
-_OPEN_TO_ALL = "selfsubjectaccessreviews"
+_REVIEWS = "selfsubjectaccessreviews"
 _PLACES = {
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
@@ -59,15 +59,17 @@ def asked(right: Right) -> Asked:
 
 @dataclass
 class Audit:
-    """An authorizer that keeps what it decided, by user."""
+    """An authorizer that keeps what it decided, by user; what a review only asks about is not done."""
 
     roles: RoleAuthorizer
     allowed: dict[str, set[Asked]] = field(default_factory=dict)
     denied: list[tuple[str, Action]] = field(default_factory=list)
+    _reviews: bool = False  # the next question is the one of a review
 
     def allows(self, user: User, action: Action) -> bool:
         yes = self.roles.allows(user, action)
-        if action.resource and action.resource != _OPEN_TO_ALL:
+        of_review, self._reviews = self._reviews, action.resource == _REVIEWS
+        if action.resource and not (of_review or self._reviews):
             what = (action.verb, action.group, action.resource, action.subresource)
             if yes:
                 self.allowed.setdefault(user.name, set()).add(what)

@@ -1,4 +1,4 @@
-"""Kills the executor that gets the first task, and goes on with another."""
+"""Kills the executor that gets the first task, goes on with another, and ends when that is replaced."""
 
 import os
 import signal
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
+
+EXECUTORS = 2
 
 
 def work(number):
@@ -20,5 +22,8 @@ def work(number):
 
 
 spark = SparkSession.builder.getOrCreate()
-print("counted", spark.sparkContext.parallelize(range(1000), 4).map(work).count())
+print("counted", spark.sparkContext.parallelize(range(1000), 4).map(work).count(), flush=True)
+tracker = spark.sparkContext._jsc.sc().statusTracker()
+while len(tracker.getExecutorInfos()) - 1 < EXECUTORS:
+    time.sleep(0.1)
 spark.stop()
