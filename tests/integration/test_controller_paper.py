@@ -11,6 +11,7 @@ import pytest
 
 from airflow_spark_k8s.controller.loop import kill, run
 from airflow_spark_k8s.core.identity import identify
+from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.request import ApplicationRequest
 from airflow_spark_k8s.core.resolve import resolve
@@ -20,7 +21,7 @@ from airflow_spark_k8s.local.changes import Event
 from airflow_spark_k8s.local.kubelet_node import NodeOffer
 from airflow_spark_k8s.local.paper_cluster import PaperCluster
 from airflow_spark_k8s.local.paper_spark import PaperSpark, SparkModel
-from airflow_spark_k8s.local.resources import JOBS, PODS
+from airflow_spark_k8s.local.resources import CONFIG_MAPS, JOBS, PODS, SECRETS
 from airflow_spark_k8s.templates.render import render
 from tests.unit.controller.harness import EPOCH, LoopClock, in_virtual_time
 
@@ -257,3 +258,24 @@ def test_a_driver_without_a_ui_gets_its_executors_all_the_same() -> None:
     stage, outcome = _run(model=SparkModel(ui=False, tasks=60))
     assert outcome.verdict is Verdict.SUCCEEDED, "\n".join(stage.lines)
     assert len(stage.executor_names) == 3
+
+
+def test_if_no_triggerer_ever_comes_back_the_jobs_own_limits_end_and_remove_everything() -> None:
+    async def main() -> None:
+        stage = await _stage(SparkModel(tasks=10**9), execution_timeout_seconds=600)
+        triggerer = asyncio.ensure_future(stage.control())
+        await asyncio.sleep(60)
+        assert len(stage.pods(EXECUTOR)) == 3
+        triggerer.cancel()
+        await asyncio.gather(triggerer, return_exceptions=True)
+
+        await asyncio.sleep(600 + 15 * 60)
+        assert stage.pods(DRIVER) == stage.pods(EXECUTOR) == []
+        (job,) = stage.jobs
+        assert job["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
+        await asyncio.sleep(24 * 60 * 60)
+        kinds = (JOBS, PODS, CONFIG_MAPS, SECRETS)
+        left = [item["metadata"] for kind in kinds for item in stage.cluster.store.list(kind, "default")]
+        assert [each["name"] for each in left if LABEL_APPLICATION in each.get("labels", {})] == []
+
+    in_virtual_time(main())
