@@ -138,6 +138,14 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Guaranteed or Burstable: do not start if executors would be another.",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "on_lost_node": {
+                        "label": "On lost node",
+                        "description": (
+                            "What is done about a driver whose node does not answer: wait, or force, which "
+                            "can run two drivers for a while; empty: wait."
+                        ),
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "memory_step_factor": {
                         "label": "Memory step factor",
                         "description": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -21,6 +22,7 @@ from airflow_spark_k8s.core.actions import (
     ReadEvents,
     RecordDrivers,
     RecordOutcome,
+    RemoveByForce,
     Result,
     ShowDriverLog,
     ShowExecutorLog,
@@ -52,7 +54,7 @@ from airflow_spark_k8s.exceptions import (
     TooManyRequests,
     Unauthorized,
 )
-from airflow_spark_k8s.kube.cluster import JSON, MERGE_PATCH, Cluster
+from airflow_spark_k8s.kube.cluster import JSON, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Cluster
 from airflow_spark_k8s.kube.paths import object_path
 from airflow_spark_k8s.kube.start_again import start_again
 from airflow_spark_k8s.kube.watch import list_objects
@@ -61,6 +63,8 @@ CALL_TIMEOUT_SECONDS = 10.0
 MAX_CALLS_AT_ONCE = 16
 MAX_EVENTS = 500
 """Of one object: more would be a flood, and the server hands out the oldest first."""
+JOB_TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
+"""By which a Job keeps its pods until it has counted them, which takes the word of their nodes."""
 
 MAX_LINE_LENGTH = 1000
 """Of a line of a log: a plan or a stack of classes may be printed as one."""
@@ -150,6 +154,8 @@ async def _call(hands: Hands, action: Action) -> None:
             await _mark_driver(hands, action)
         case DeletePod():
             await _delete(hands, _pod_path(hands, action.name), action.uid, _grace(action))
+        case RemoveByForce():
+            await _remove_by_force(hands, action)
         case RecordDrivers():
             await _patch_job(hands, action, drivers_annotation(action.uids))
         case RecordOutcome():
@@ -287,6 +293,20 @@ async def _patch(
 
 async def _delete(hands: Hands, path: str, uid: str, options: Manifest) -> None:
     await delete_exactly(hands.cluster, path, uid, options)
+
+
+async def _remove_by_force(hands: Hands, action: RemoveByForce) -> None:
+    path = _pod_path(hands, action.name)
+    await _delete(hands, path, action.uid, {"gracePeriodSeconds": 0})
+    release = {"uid": action.uid, "$deleteFromPrimitiveList/finalizers": [JOB_TRACKING_FINALIZER]}
+    with suppress(NotFound):
+        await hands.cluster.request(
+            "PATCH",
+            path,
+            body={"metadata": release},
+            content_type=STRATEGIC_MERGE_PATCH,
+            timeout_seconds=CALL_TIMEOUT_SECONDS,
+        )
 
 
 async def delete_exactly(cluster: Cluster, path: str, uid: str, options: Manifest) -> None:

@@ -67,6 +67,18 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveByForce:
+    """
+    Delete a driver pod without waiting for its node, if it is still this one; that it is gone is success.
+
+    Its Job's finalizer goes as well: it would keep the pod until its node has confirmed the end.
+    """
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordDrivers:
     """Write the uids of all driver pods seen on the Job, if it is still at this resource version."""
 
@@ -159,6 +171,7 @@ Action = (
     | FindExecutor
     | ListPods
     | DeletePod
+    | RemoveByForce
     | RecordDrivers
     | RecordOutcome
     | DeleteJob

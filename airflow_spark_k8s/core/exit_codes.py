@@ -8,6 +8,9 @@ HEAP_EXHAUSTED = 52
 KILLED = 137
 """Exit code of a process that got SIGKILL."""
 
+TERMINATED = 143
+"""Exit code of a process that got SIGTERM."""
+
 _MEANINGS = {
     1: "stopped with an error",
     11: "the driver counted too many failed executors",

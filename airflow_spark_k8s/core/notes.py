@@ -12,6 +12,7 @@ from airflow_spark_k8s.core.cleanup import Cleanup
 from airflow_spark_k8s.core.closing import known_outcome
 from airflow_spark_k8s.core.fleet import Fleet
 from airflow_spark_k8s.core.job_state import JobPhase
+from airflow_spark_k8s.core.lost_node import lost_node_text
 from airflow_spark_k8s.core.pod_state import Deleted, Failed, Pending, Succeeded
 from airflow_spark_k8s.core.progress import progress
 from airflow_spark_k8s.core.recovery_notes import ended_text, recovery_lines
@@ -93,6 +94,9 @@ def lines(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Iterat
     if fleet is None:
         return
     yield from _driver_lines(scene, fleet.driver)
+    silent = lost_node_text(scene)
+    if silent is not None:
+        yield Line("silent node", silent)
     yield from _spark_lines(scene, fleet.driver, fleet.spark)
     for entry in cleaning.ended if cleaning else ():
         yield Line(f"ended {entry.executor_id}", ended_text(entry, scene.desired.settings))

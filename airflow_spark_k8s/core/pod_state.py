@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from airflow_spark_k8s.core.exit_codes import HEAP_EXHAUSTED, KILLED, described
+from airflow_spark_k8s.core.exit_codes import HEAP_EXHAUSTED, KILLED, TERMINATED, described
 from airflow_spark_k8s.core.spec import Manifest
 
 DRIVER_CONTAINER = "spark-kubernetes-driver"
 """Name of the driver pod's container that runs Spark."""
 
 DISRUPTION_TARGET = "DisruptionTarget"
+
+LOW_ON_MEMORY = "low on resource: memory"
+"""By which a pod's message tells evictions for memory from others."""
+
+_EXCESS = "Container {} was using ([^ ,]+), (?:request is|which exceeds its request of) ([^ ,]+?)[,.] "
 
 _NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError", "RunContainerError"})
 _LOST_TRACK = "ContainerStatusUnknown"
@@ -150,6 +156,36 @@ def has_stopped(pod: Manifest, container: str) -> bool:
     return never_bound or _terminated(pod, container) is not None
 
 
+def has_silent_node(pod: Manifest) -> bool:
+    """
+    Whether Kubernetes has marked the pod because its node does not answer.
+
+    A kubelet changes both conditions together; the node controller changes only one.
+
+    Source: k8s.io/kubernetes/pkg/controller/util/node (MarkPodsNotReady)
+    """
+    gates = (pod.get("spec") or {}).get("readinessGates")
+    if _status(pod).get("phase") == "Unknown":
+        return True
+    return not gates and condition(pod, "ContainersReady") is not None and condition(pod, "Ready") is None
+
+
+def memory_excess(pod: Manifest, container: str) -> str | None:
+    """
+    What a kubelet that has evicted the pod says of a container that used more memory than it requests.
+
+    :returns: None if it says no such thing: the pod ended otherwise, or for others' memory.
+
+    Source: k8s.io/kubernetes/pkg/kubelet/eviction (evictionMessage, containerMessageFmt)
+    """
+    status = _status(pod)
+    message = str(status.get("message") or "")
+    if status.get("reason") != "Evicted" or LOW_ON_MEMORY not in message:
+        return None
+    found = re.search(_EXCESS.format(re.escape(container)), message)
+    return f"was using {found[1]}, requests {found[2]}" if found else None
+
+
 def is_deleting(pod: Manifest) -> bool:
     """Whether somebody has asked for the pod's deletion."""
     return pod["metadata"].get("deletionTimestamp") is not None
@@ -200,12 +236,11 @@ def _ending(pod: Manifest, terminated: dict[str, Any] | None, phase: str) -> End
     if terminated is None:
         return _ending_without_status(pod, phase)
     code = int(terminated.get("exitCode", -1))
-    reason = str(terminated.get("reason") or "")
-    kind = _kind(pod, code, reason)
+    kind = _kind(pod, code, terminated)
     return Ending(kind, _text(pod, kind, code, terminated), code, _ran_seconds(terminated))
 
 
-def _kind(pod: Manifest, code: int, reason: str) -> EndKind:
+def _kind(pod: Manifest, code: int, terminated: dict[str, Any]) -> EndKind:
     """
     What the exit code and the kubelet's reason say together.
 
@@ -215,6 +250,7 @@ def _kind(pod: Manifest, code: int, reason: str) -> EndKind:
 
     Source: k8s.io/kubernetes/pkg/kubelet/kuberuntime, org.apache.spark.util.SparkExitCode
     """
+    reason = str(terminated.get("reason") or "")
     if reason == "OOMKilled":
         return EndKind.OUT_OF_MEMORY
     if code == 0:
@@ -223,11 +259,28 @@ def _kind(pod: Manifest, code: int, reason: str) -> EndKind:
         return EndKind.HEAP_EXHAUSTED
     if reason == _LOST_TRACK or disruption(pod) is not None:
         return EndKind.DISRUPTED
-    if is_deleting(pod):
+    if is_deleting(pod) and not _had_ended(pod, code, terminated):
         return EndKind.DELETED
     if reason in _NEVER_STARTED:
         return EndKind.NEVER_STARTED
     return EndKind.MAYBE_OUT_OF_MEMORY if code == KILLED else EndKind.ERROR
+
+
+def _had_ended(pod: Manifest, code: int, terminated: dict[str, Any]) -> bool:
+    """
+    Whether the container had ended by itself before anybody asked for the pod's deletion.
+
+    The clocks of node and API server may differ: an exit code that a deletion leads to proves nothing.
+    """
+    metadata, finished = pod["metadata"], terminated.get("finishedAt")
+    if code in (KILLED, TERMINATED) or not finished:
+        return False
+    try:
+        leaves_at = datetime.fromisoformat(metadata["deletionTimestamp"])
+        grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+        return datetime.fromisoformat(finished) < leaves_at - grace
+    except (ValueError, TypeError):
+        return False
 
 
 def _text(pod: Manifest, kind: EndKind, code: int, terminated: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from airflow_spark_k8s.core.executor_logs import logs, shown_after
 from airflow_spark_k8s.core.fleet import Fleet, fleet_conditions, fleet_of, last_seen, still_absent
 from airflow_spark_k8s.core.gate import driver_conditions, gate_due, is_open, open_key
 from airflow_spark_k8s.core.job_state import JobPhase
+from airflow_spark_k8s.core.lost_node import lost_node_conditions, lost_node_due, removals_by_force
 from airflow_spark_k8s.core.memory_spent import memory_spent
 from airflow_spark_k8s.core.notes import lines, speak
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
@@ -110,7 +111,7 @@ def _scene(desired: Desired, observed: Observed, state: State, now: float) -> tu
     scene = Scene(desired, observed, state, state.since, now)
     driver = observed.driver
     fleet = None if driver is None else fleet_of(scene, driver)
-    keys = verdict_conditions(observed)
+    keys = verdict_conditions(observed) | lost_node_conditions(observed)
     if fleet is not None:
         keys |= fleet_conditions(scene, fleet) | driver_conditions(fleet)
     keys |= asking_conditions(scene, fleet) | start_conditions(scene, fleet)
@@ -146,6 +147,7 @@ def _until_first(dues: Iterable[float | None], now: float) -> float | None:
 def _remembered(scene: Scene, fleet: Fleet | None, step: Step) -> State:
     state, observed = scene.state, scene.observed
     uids = {pod.uid for pod in observed.executors} | {job.uid for job in observed.earlier_jobs}
+    uids |= {driver.uid for driver in observed.drivers if not driver.gone}
     uids |= {observed.next_job.uid} if observed.next_job else set()
     state = replace(
         state,
@@ -208,8 +210,9 @@ def _cleaning(scene: Scene, fleet: Fleet | None) -> Cleanup | None:
 
 def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Step:
     actions: list[Action] = [*_driver_records(scene), *_searches(scene), *restart_actions(scene)]
+    actions += removals_by_force(scene)
     if fleet is None or cleaning is None:
-        dues = [restart_due(scene), _backoff_due(scene)]
+        dues = [restart_due(scene), lost_node_due(scene), _backoff_due(scene)]
         return Step(tuple(actions), min((due for due in dues if due is not None), default=None))
     allocation = _allocation(scene, fleet, cleaning)
     if scene.state.backoff(DELETE).open(scene.now):
@@ -231,6 +234,7 @@ def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Ste
     actions += allocation.creations + allocation.searches + cleaning.questions
     actions += logs(scene, fleet, cleaning.ended)
     dues = [allocation.due, gate_due(scene, fleet.driver), _backoff_due(scene), _delete_due(scene)]
+    dues.append(lost_node_due(scene))
     return Step(
         tuple(actions),
         min((due for due in dues if due is not None), default=None),

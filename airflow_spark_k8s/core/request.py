@@ -13,7 +13,7 @@ DEFAULT_MAX_DRIVER_RESTARTS = 3
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaping:
     """
-    How pods are to be shaped beyond Spark's own properties, as given and not parsed yet.
+    How pods are to be shaped and treated beyond Spark's own properties, as given and not parsed yet.
 
     None always means: not said here.
     """
@@ -25,6 +25,7 @@ class Shaping:
     driver_priority_class: str | None = None
     executor_priority_class: str | None = None
     executor_qos_class: str | None = None  # "Guaranteed" or "Burstable": what executors must come out as
+    on_lost_node: str | None = None  # "wait" or "force": what is done about a driver whose node is silent
 
 
 NO_SHAPING = Shaping()

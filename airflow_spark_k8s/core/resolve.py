@@ -17,7 +17,7 @@ from airflow_spark_k8s.core.properties_security import authenticates, encrypts
 from airflow_spark_k8s.core.properties_version import images_of
 from airflow_spark_k8s.core.recovery_settings import check_recovery, recovery_of
 from airflow_spark_k8s.core.request import ApplicationRequest
-from airflow_spark_k8s.core.shaping import check_shaping, executor_qos_class
+from airflow_spark_k8s.core.shaping import check_shaping, executor_qos_class, on_lost_node
 from airflow_spark_k8s.core.spec import AllocationSettings, Application
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
@@ -72,6 +72,7 @@ def resolve(request: ApplicationRequest) -> Application:
         plain_executor=plain_executor if burst and burst.fraction < 1 else None,
         executor_qos_class=executor_qos_class(request, conf, executor, burst),
         recovery=recovery_of(request, conf, executor),
+        on_lost_node=on_lost_node(request),
     )
 
 

@@ -22,6 +22,10 @@ PLAIN_EXECUTOR_KEY = "executor-plain.json"
 """Key of the manifest of executors that do not burst, if only some do."""
 
 
+WAIT, FORCE = "wait", "force"
+"""Values of `on_lost_node`."""
+
+
 def config_map_name(application: str) -> str:
     """Name of the ConfigMap that holds the settings and the executor manifest of `application`."""
     return f"{application}-app"
@@ -38,6 +42,7 @@ class ControllerSettings:
     ui_port: int = 4040  # port of the driver's REST interface
     rollout: Rollout | None = None  # None: no executor bursts
     recovery: RecoverySettings | None = None  # None: executors that ran out of memory are replaced as others
+    on_lost_node: str = WAIT  # or FORCE: what is done about a driver whose node does not answer
 
     @classmethod
     def from_application(cls, application: Application) -> ControllerSettings:
@@ -49,6 +54,7 @@ class ControllerSettings:
             executor_cores=application.executor.cores,
             rollout=_rollout(application),
             recovery=application.recovery,
+            on_lost_node=application.on_lost_node,
         )
 
     def to_json(self) -> str:

@@ -7,6 +7,7 @@ from airflow_spark_k8s.core.conf import CONNECTION_SUFFIX, Conf
 from airflow_spark_k8s.core.labels import is_dns_subdomain
 from airflow_spark_k8s.core.qos import BURSTABLE, GUARANTEED
 from airflow_spark_k8s.core.request import ApplicationRequest, Shaping
+from airflow_spark_k8s.core.settings import FORCE, WAIT
 from airflow_spark_k8s.core.spec import Burst, PodShape
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
@@ -27,6 +28,7 @@ def check_shaping(shaping: Shaping, *, origin: str = "") -> Shaping:
     _name_of(shaping.driver_priority_class, field="driver_priority_class" + origin)
     _name_of(shaping.executor_priority_class, field="executor_priority_class" + origin)
     _qos_class_of(shaping.executor_qos_class, field="executor_qos_class" + origin)
+    _lost_node_of(shaping.on_lost_node, field="on_lost_node" + origin)
     return shaping
 
 
@@ -80,6 +82,16 @@ def executor_qos_class(
     return wanted
 
 
+def on_lost_node(request: ApplicationRequest) -> str:
+    """
+    What is done about a driver whose node does not answer: `wait`, the default, or `force`.
+
+    :raises InvalidConfiguration: for anything else.
+    """
+    value, field = chosen(request, "on_lost_node")
+    return _lost_node_of(value, field=field) or WAIT
+
+
 def _name_of(value: object, *, field: str) -> str | None:
     if not is_given(value):
         return None
@@ -98,4 +110,18 @@ def _qos_class_of(value: object, *, field: str) -> str | None:
     wanted = value.strip() if isinstance(value, str) else value
     if wanted not in (GUARANTEED, BURSTABLE):
         raise InvalidConfiguration(field, value, f"must be {GUARANTEED} or {BURSTABLE}")
+    return str(wanted)
+
+
+def _lost_node_of(value: object, *, field: str) -> str | None:
+    if not is_given(value):
+        return None
+    wanted = value.strip() if isinstance(value, str) else value
+    if wanted not in (WAIT, FORCE):
+        raise InvalidConfiguration(
+            field,
+            value,
+            f'must be "{WAIT}" (until the node is known to be gone) or "{FORCE}" (remove the driver\'s pod, '
+            "though it may run on: two drivers for a while)",
+        )
     return str(wanted)

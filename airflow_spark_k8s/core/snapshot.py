@@ -21,6 +21,7 @@ from airflow_spark_k8s.core.memory_groups import MEMORY_PRESSURE
 from airflow_spark_k8s.core.object_events import Account
 from airflow_spark_k8s.core.pod_state import (
     DRIVER_CONTAINER,
+    LOW_ON_MEMORY,
     Deleted,
     Ending,
     EndKind,
@@ -29,14 +30,14 @@ from airflow_spark_k8s.core.pod_state import (
     Running,
     Succeeded,
     disruption,
+    has_silent_node,
     has_stopped,
     is_deleting,
+    memory_excess,
     pod_state,
 )
 from airflow_spark_k8s.core.size import Size, size_of
 from airflow_spark_k8s.core.spec import Manifest
-
-_LOW_ON_MEMORY = "low on resource: memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ class DriverPod:
     history: History
     job_uid: str = ""  # of its owner
     gone: bool = False  # the object is not there any more
+    memory_excess: str | None = None  # what the kubelet says that evicted it for its memory; None: none did
+    node_silent: bool = False  # Kubernetes has marked it as not ready because its node does not answer
+    leaving_seconds: int = 0  # grace of its deletion, if it is being deleted
     stopped: bool = False  # nothing of it runs: its container was reported as ended, or it never had a node
     requests: str = ""  # what it asks of a node, as a phrase; empty: nothing
 
@@ -217,6 +221,9 @@ def driver_pod(pod: Manifest) -> DriverPod:
         job_uid=owner_uid(pod) or "",
         stopped=has_stopped(pod, DRIVER_CONTAINER),
         requests=requests_text(pod),
+        memory_excess=memory_excess(pod, DRIVER_CONTAINER),
+        node_silent=has_silent_node(pod),
+        leaving_seconds=int(metadata.get("deletionGracePeriodSeconds") or 0),
     )
 
 
@@ -262,7 +269,7 @@ def _disruption(pod: Manifest) -> str | None:
     Source: k8s.io/kubernetes/pkg/kubelet/eviction (nodeLowMessageFmt)
     """
     status = pod.get("status") or {}
-    if status.get("reason") == "Evicted" and _LOW_ON_MEMORY in str(status.get("message") or ""):
+    if status.get("reason") == "Evicted" and LOW_ON_MEMORY in str(status.get("message") or ""):
         return MEMORY_PRESSURE
     return disruption(pod)
 

@@ -162,6 +162,7 @@ class Application:
     plain_executor: PodShape | None = None  # of executors that do not burst; None: all are like `executor`
     executor_qos_class: str | None = None  # what the executor pod must come out as; None: whatever it is
     recovery: RecoverySettings | None = None  # None: executors that ran out of memory are replaced as others
+    on_lost_node: str = "wait"  # or "force": what is done about a driver whose node does not answer
 
 
 @dataclass(frozen=True, slots=True)

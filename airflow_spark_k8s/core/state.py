@@ -17,6 +17,7 @@ from airflow_spark_k8s.core.actions import (
     MarkDriver,
     RecordDrivers,
     RecordOutcome,
+    RemoveByForce,
     Result,
     ShowDriverLog,
     ShowExecutorLog,
@@ -127,6 +128,7 @@ _KINDS: tuple[tuple[type[Action], str], ...] = (
     (FindExecutor, FIND),
     (MarkDriver, MARK),
     (DeletePod, DELETE),
+    (RemoveByForce, DELETE),
     (RecordDrivers, JOB),
     (RecordOutcome, JOB),
     (DeleteJob, JOB),
@@ -162,7 +164,7 @@ def _after(state: State, result: Result, sent_at: float) -> State:
             return replace(state, listed_at=sent_at)
         case StartAgain():
             return _after_restart(state, result, sent_at)
-        case DeletePod() | DeleteJob() if done:
+        case DeletePod() | RemoveByForce() | DeleteJob() if done:
             return replace(state, deleted={**state.deleted, action.uid: sent_at})
     return state
 

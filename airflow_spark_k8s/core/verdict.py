@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from airflow_spark_k8s.core.cause import Cause
+from airflow_spark_k8s.core.driver_memory import eviction_text
 from airflow_spark_k8s.core.job_state import DEADLINE_EXCEEDED, JobPhase, JobState
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.pod_state import Ending, EndKind, Failed, Running, Succeeded
@@ -132,11 +133,8 @@ def _job_failed(scene: Scene) -> Judgement | None:
 
 def _limited(scene: Scene, judgement: Judgement) -> Judgement:
     """The judgement on a driver that is lost, with the limit that keeps it from being started again."""
-    settings = scene.desired.settings
-    if settings is None or judgement.verdict is not Verdict.DRIVER_LOST:
-        return judgement
-    used = restarts(scene.observed)
-    if used < settings.max_driver_restarts:
+    settings, used = scene.desired.settings, restarts(scene.observed)
+    if settings is None or used < settings.max_driver_restarts:
         return judgement
     text = f"{judgement.message}; restarts: {used}, max_driver_restarts is {settings.max_driver_restarts}"
     return replace(judgement, message=text)
@@ -206,9 +204,12 @@ def _disrupted_too_often(scene: Scene) -> Judgement | None:
     disrupted = isinstance(driver.state, Failed) and driver.state.ending.kind is EndKind.DISRUPTED
     if used < limit or (used == limit and not disrupted):
         return None
+    remedy = f"max_driver_restarts is {limit}"
+    for_memory = eviction_text(scene.observed, used + disrupted)
+    if for_memory is not None:
+        return Judgement(Verdict.DRIVER_OUT_OF_MEMORY, f"{for_memory}; {remedy}", driver, stop=True)
     why = f" ({driver.state.ending.text})" if isinstance(driver.state, Failed) else ""
     text = f"the cluster took the driver away {used + disrupted} times, last pod {driver.name}{why}"
-    remedy = f"max_driver_restarts is {limit}"
     return Judgement(Verdict.DRIVER_LOST, f"{text}; {remedy}", driver, stop=True)
 
 

@@ -1,4 +1,4 @@
-"""The operator's arguments that shape pods beyond Spark's own properties."""
+"""The operator's arguments that shape and treat pods beyond Spark's own properties."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SHAPING_FIELDS = (
     "driver_priority_class",
     "executor_priority_class",
     "executor_qos_class",
+    "on_lost_node",
 )
 """Names of the arguments: those of `core.request.Shaping`, and of the extras of a connection."""
 

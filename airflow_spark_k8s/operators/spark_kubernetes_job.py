@@ -73,7 +73,9 @@ class SparkKubernetesJobOperator(RecoveryOperator):
     :param driver_template: replaces the driver Job's template (YAML text, or a `.yaml`, `.yml` or `.j2` file
         of the DAG bundle) or patches its result (a dict).
     :param executor_template: the same for the executors' pods.
-    :param max_driver_restarts: how often a driver that was lost with its node is started again; 0: never.
+    :param max_driver_restarts: how often a driver that was taken away or deleted is started again; 0: never.
+    :param on_lost_node: "wait" (None, too: as the connection says, else this) until a silent node of the
+        driver is known to be gone, or "force": start another driver though the old one may still run.
     :param retention_seconds: how long the driver stays in the cluster after the task; None: as configured.
     :param log_lines: how many of the driver's last lines are copied to the task log.
     :param deferrable: False: keep the worker's slot until the application has ended.
@@ -146,6 +148,7 @@ class SparkKubernetesJobOperator(RecoveryOperator):
         driver_template: str | Mapping[str, Any] | None = None,
         executor_template: str | Mapping[str, Any] | None = None,
         max_driver_restarts: int = 3,
+        on_lost_node: str | None = None,
         retention_seconds: int | None = None,
         log_lines: int = 100,
         deferrable: bool = True,
@@ -174,6 +177,7 @@ class SparkKubernetesJobOperator(RecoveryOperator):
         self.driver_template = check_template("driver_template", driver_template)
         self.executor_template = check_template("executor_template", executor_template)
         self.max_driver_restarts = check_count("max_driver_restarts", max_driver_restarts)
+        self.on_lost_node = on_lost_node
         self.retention_seconds = (
             None if retention_seconds is None else check_count("retention_seconds", retention_seconds)
         )

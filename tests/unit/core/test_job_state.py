@@ -8,6 +8,7 @@ from airflow_spark_k8s.core.job_state import (
     JobPhase,
     JobState,
     drivers_annotation,
+    earlier_annotation,
     job_state,
     outcome_annotation,
 )
@@ -70,3 +71,34 @@ def test_annotations_that_somebody_damaged_count_as_absent(text: str) -> None:
 def test_a_minimal_job() -> None:
     state = job_state({"metadata": {"uid": "u", "resourceVersion": "1"}})
     assert state == JobState("u", "1", JobPhase.ACTIVE, finished=False)
+
+
+def test_a_job_that_goes_on_for_others_knows_them() -> None:
+    annotations = {**earlier_annotation(("a", "b")), "airflow-spark-k8s/continued-by": "app-r3"}
+    state = job_state(job(annotations=annotations, name="app-r2"))
+    assert (state.name, state.earlier_uids, state.continued_by) == ("app-r2", ("a", "b"), "app-r3")
+    assert not state.in_the_making
+
+
+@pytest.mark.parametrize(("owner", "making"), [("b", True), ("somebody", False)])
+def test_a_job_is_in_the_making_while_it_depends_on_the_one_before_it(owner: str, making: bool) -> None:
+    manifest = job(annotations=earlier_annotation(("a", "b")))
+    manifest["metadata"]["ownerReferences"] = [{"kind": "Job", "uid": owner}]
+    assert job_state(manifest).in_the_making == making
+
+
+@pytest.mark.parametrize(
+    ("template", "seconds"),
+    [({}, 30), ({"spec": {}}, 30), ({"spec": {"terminationGracePeriodSeconds": 0}}, 0)],
+)
+def test_the_grace_period_of_its_pods(template: dict[str, Any], seconds: int) -> None:
+    assert job_state(job(spec={"template": template})).grace_seconds == seconds
+
+
+def test_the_end_of_a_failed_job_is_known_only_with_a_verdict() -> None:
+    outcome = Outcome(Verdict.DRIVER_LOST, "gone", "spark", "app", "app-r0")
+    failed = {"FailureTarget": LIMIT, "Failed": LIMIT}
+    assert job_state(job(conditions={"Complete": DONE})).settled
+    assert not job_state(job(conditions=failed)).settled
+    assert job_state(job(conditions=failed, annotations=outcome_annotation(outcome))).settled
+    assert not job_state(job()).settled

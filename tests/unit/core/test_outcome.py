@@ -9,6 +9,7 @@ import pytest
 from airflow_spark_k8s.core.memory_groups import MemoryGroup
 from airflow_spark_k8s.core.memory_losses import Advice, MemoryLoss
 from airflow_spark_k8s.core.outcome import ExecutorRecord, Outcome, Verdict
+from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.exceptions import ApplicationFailed, DriverOutOfMemory
 
 OUTCOME = Outcome(
@@ -128,3 +129,10 @@ def test_every_failure_has_an_error_of_its_own() -> None:
     errors = [Outcome(verdict, "", "", "", "").error() for verdict in failures]
     assert all(isinstance(error, ApplicationFailed) for error in errors)
     assert len({type(error) for error in errors}) == len(failures)
+
+
+def test_an_outcome_names_the_job_that_the_application_ended_in() -> None:
+    reference = ApplicationReference("spark", "app", "app-r0", "uid-0", "ti-1")
+    ended = replace(OUTCOME, job_name="app-r2", job_uid="uid-2")
+    assert ended.job_of(reference) == replace(reference, job_name="app-r2", job_uid="uid-2")
+    assert OUTCOME.job_of(reference) == reference, "recorded by an earlier version"

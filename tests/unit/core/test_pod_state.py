@@ -15,6 +15,8 @@ from airflow_spark_k8s.core.pod_state import (
     Succeeded,
     Unknown,
     disruption,
+    has_silent_node,
+    has_stopped,
     pod_state,
 )
 from tests.fakes.objects import EXECUTOR, RUNNING, pod, status, terminated, waiting
@@ -382,3 +384,75 @@ def test_exit_codes_in_words() -> None:
     assert meaning(3) is None
     assert described(3) == "exit code 3"
     assert described(143) == "exit code 143 (SIGTERM)"
+
+
+# The pod's deletion was asked for at 00:01:00, and its container ended so many seconds after 00:00:00.
+LATE_DELETIONS: dict[str, tuple[int, int, EndKind]] = {
+    "it had failed before": (3, 50, EndKind.ERROR),
+    "it failed while it was being deleted": (3, 61, EndKind.DELETED),
+    "it failed in the same second": (3, 60, EndKind.DELETED),
+    "it was ended by a signal, by whatever clock": (143, 50, EndKind.DELETED),
+    "it was killed, by whatever clock": (137, 50, EndKind.DELETED),
+}
+
+
+@pytest.mark.parametrize(("code", "seconds", "kind"), LATE_DELETIONS.values(), ids=LATE_DELETIONS.keys())
+def test_a_container_that_had_ended_before_its_pod_was_deleted(
+    code: int, seconds: int, kind: EndKind
+) -> None:
+    manifest = pod("p", status=status("Failed", state=terminated(code, seconds=seconds)), deleting=30)
+    manifest["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:30Z"
+    state = pod_state(manifest, EXECUTOR)
+    assert isinstance(state, Failed)
+    assert state.ending.kind is kind
+
+
+@pytest.mark.parametrize("finished", [None, "no time"])
+def test_an_end_without_a_time_is_the_deletions(finished: str | None) -> None:
+    manifest = pod("p", status=status("Failed", state=terminated(3)), deleting=30)
+    manifest["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"] = finished
+    state = pod_state(manifest, EXECUTOR)
+    assert isinstance(state, Failed)
+    assert state.ending.kind is EndKind.DELETED
+
+
+STOPPED: dict[str, tuple[dict[str, Any], bool]] = {
+    "its container runs": (pod("p", node="n", status=status("Running", state=RUNNING)), False),
+    "its container has ended": (pod("p", node="n", status=status("Running", state=terminated(0))), True),
+    "it went while it had no node": (pod("p", deleting=0), True),
+    "it has no node yet": (pod("p"), False),
+    "it went from a node that said nothing": (pod("p", node="n", deleting=0), False),
+}
+
+
+@pytest.mark.parametrize(("manifest", "stopped"), STOPPED.values(), ids=STOPPED.keys())
+def test_whether_a_container_surely_runs_no_more(manifest: dict[str, Any], stopped: bool) -> None:
+    assert has_stopped(manifest, EXECUTOR) == stopped
+
+
+def _conditions(**wanted: str) -> dict[str, Any]:
+    entries = [{"type": kind, "status": value} for kind, value in wanted.items()]
+    return {"phase": "Running", "conditions": entries}
+
+
+SILENT: dict[str, tuple[dict[str, Any], bool]] = {
+    "ready": (pod("p", status=_conditions(Ready="True", ContainersReady="True")), False),
+    "not ready by its kubelet": (pod("p", status=_conditions(Ready="False", ContainersReady="False")), False),
+    "not ready by the node controller": (
+        pod("p", status=_conditions(Ready="False", ContainersReady="True")),
+        True,
+    ),
+    "without a condition": (pod("p"), False),
+    "a phase that nobody knows": (pod("p", status={"phase": "Unknown"}), True),
+}
+
+
+@pytest.mark.parametrize(("manifest", "silent"), SILENT.values(), ids=SILENT.keys())
+def test_whether_kubernetes_takes_a_pods_node_for_silent(manifest: dict[str, Any], silent: bool) -> None:
+    assert has_silent_node(manifest) == silent
+
+
+def test_a_readiness_gate_of_its_own_is_no_silent_node() -> None:
+    manifest = pod("p", status=_conditions(Ready="False", ContainersReady="True"))
+    manifest["spec"]["readinessGates"] = [{"conditionType": "x"}]
+    assert not has_silent_node(manifest)

@@ -135,3 +135,17 @@ def test_what_may_be_is_returned() -> None:
     shaping = Shaping(burst_factor={"factor": 1.2}, executor_qos_class="Burstable")
     assert check_shaping(shaping) is shaping
     assert check_shaping(NO_SHAPING) is NO_SHAPING
+
+
+def test_what_is_done_about_a_lost_node_is_the_arguments_else_the_connections() -> None:
+    assert resolved().on_lost_node == "wait"
+    assert resolved(extras={"on_lost_node": "force"}).on_lost_node == "force"
+    assert resolved(extras={"on_lost_node": "force"}, on_lost_node=" wait ").on_lost_node == "wait"
+
+
+@pytest.mark.parametrize("origin", ["", CONNECTION_SUFFIX])
+@pytest.mark.parametrize("value", ["Force", "kill", True, 1])
+def test_anything_else_done_about_a_lost_node_is_one_clear_error(value: Any, origin: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=r'must be "wait" .* or "force"') as caught:
+        check_shaping(Shaping(on_lost_node=value), origin=origin)
+    assert (caught.value.field, caught.value.value) == ("on_lost_node" + origin, value)

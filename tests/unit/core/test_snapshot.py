@@ -171,6 +171,7 @@ DEPARTURES: dict[str, tuple[Any, type, EndKind]] = {
 def test_a_driver_pod_that_is_gone_has_ended(before: Any, kind: type, end: EndKind) -> None:
     gone = departed_driver(before)
     assert gone.ended
+    assert gone.gone
     assert isinstance(gone.state, kind)
     assert gone.state.ending.kind is end
 

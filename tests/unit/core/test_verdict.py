@@ -55,6 +55,9 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "evicted: another pod may have come": (_with(failed(EndKind.DISRUPTED), job=FAILED), 9, None),
     "failed, the pod's end is on its way": (observed(job=FAILED), 9, None),
     "failed, and the pod's end never came": (observed(job=FAILED), 10, Verdict.DRIVER_LOST),
+    "deleted, of a Job that fails for another reason": (
+        _with(failed(EndKind.DELETED), job=replace(FAILED, reason="Other")), 10, Verdict.DRIVER_LOST
+    ),
     "failed, no pod at all: another Job follows": (observed(job=FAILED, drivers=()), 3600, None),
     "failed for another reason, no pod at all": (
         observed(job=replace(FAILED, reason="PodFailurePolicy"), drivers=()), 10, Verdict.DRIVER_LOST
