@@ -262,7 +262,7 @@ def test_a_driver_without_a_ui_gets_its_executors_all_the_same() -> None:
 
 def test_if_no_triggerer_ever_comes_back_the_jobs_own_limits_end_and_remove_everything() -> None:
     async def main() -> None:
-        stage = await _stage(SparkModel(tasks=10**9), execution_timeout_seconds=600)
+        stage = await stage_of(SparkModel(tasks=10**9), execution_timeout_seconds=600)
         triggerer = asyncio.ensure_future(stage.control())
         await asyncio.sleep(60)
         assert len(stage.pods(EXECUTOR)) == 3
