@@ -11,6 +11,7 @@ import pytest
 
 from airflow_spark_k8s.controller.loop import kill
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
+from airflow_spark_k8s.core.request import Shaping
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.local.changes import Event
 from airflow_spark_k8s.local.paper_spark import SparkModel
@@ -261,3 +262,100 @@ def test_a_name_that_is_taken_is_a_loss_that_says_so() -> None:
     assert outcome.verdict is Verdict.DRIVER_LOST, "\n".join(stage.lines)
     assert "is taken by a Job of somebody else" in outcome.message
     assert len(witness.drivers) == 1
+
+
+# A node that falls silent.
+
+OWN_MEMORY = (
+    "The node was low on resource: memory. Threshold quantity: 100Mi, available: 60Mi. Container "
+    "spark-kubernetes-driver was using 1800Mi, request is 1408Mi, has larger consumption of memory. "
+)
+
+
+async def silence_driver(stage: Stage) -> Manifest:
+    """Cut the node of the running driver off."""
+    await asyncio.sleep(25)
+    (pod,) = stage.pods(DRIVER)
+    stage.cluster.silence(pod["spec"]["nodeName"])
+    return pod
+
+
+def test_a_silent_node_is_told_of_and_waited_for() -> None:
+    said: dict[str, float] = {}
+
+    async def main() -> None:
+        stage = await stage_of(SparkModel(tasks=2000), nodes=2)
+        witness = Witness(stage)
+        begun = asyncio.get_running_loop().time()
+
+        def report(line: str) -> None:
+            stage.lines.append(line)
+            said.setdefault(line, asyncio.get_running_loop().time() - begun)
+
+        beside = asyncio.ensure_future(silence_driver(stage))
+        outcome = await stage.control(report=report, deadline_epoch_seconds=LoopClock().now() + 1500)
+        pod = await beside
+        assert outcome.verdict is Verdict.TIMED_OUT, "\n".join(stage.lines)
+        assert len(witness.drivers) == 1
+        (first,) = [line for line in said if "If it stays silent, Kubernetes asks" in line]
+        # The kubelet is given 50 s, and its pod 300 s to come back; then the pod has 30 s to end.
+        assert pod["spec"]["nodeName"] in first
+        assert said[first] - 25 < 50 + 60
+        (second,) = [line for line in said if "has been told to end (DeletionByTaintManager)" in line]
+        assert said[second] - 25 < 50 + 300 + 60
+
+    in_virtual_time(main())
+
+
+def test_a_silent_node_that_comes_back_has_cost_a_restart_only() -> None:
+    async def silence(stage: Stage) -> None:
+        pod = await silence_driver(stage)
+        await asyncio.sleep(600)
+        stage.cluster.revive(pod["spec"]["nodeName"])
+
+    stage, witness, outcome = run(silence, model=SparkModel(tasks=2000), nodes=2)
+    assert outcome.verdict is Verdict.SUCCEEDED, "\n".join(stage.lines)
+    assert (outcome.driver_restarts, witness.most_at_once) == (1, 1)
+
+
+def test_a_silent_nodes_driver_is_forced_away_if_that_is_wanted() -> None:
+    async def silence(stage: Stage) -> None:
+        await silence_driver(stage)
+
+    options = {"shaping": Shaping(on_lost_node="force"), "nodes": 2}
+    stage, witness, outcome = run(silence, model=SparkModel(tasks=600), **options)
+    text = "\n".join(stage.lines)
+    assert outcome.verdict is Verdict.SUCCEEDED, text
+    assert outcome.driver_restarts == 1
+    assert outcome.job_name == stage.reference.job_name, "the Job itself starts another driver"
+    assert len(witness.drivers) == 2
+    assert "it is removed by force" in text
+
+
+def test_a_pod_that_somebody_deleted_on_a_silent_node_is_forced_away_as_well() -> None:
+    async def silence(stage: Stage) -> None:
+        await silence_driver(stage)
+        await asyncio.sleep(60)
+        await delete_driver(stage)
+
+    options = {"shaping": Shaping(on_lost_node="force"), "nodes": 2}
+    stage, witness, outcome = run(silence, model=SparkModel(tasks=600), **options)
+    assert outcome.verdict is Verdict.SUCCEEDED, "\n".join(stage.lines)
+    assert (outcome.driver_restarts, len(witness.drivers)) == (1, 2)
+
+
+def test_a_driver_that_is_evicted_for_its_own_memory_again_and_again_is_out_of_memory() -> None:
+    async def press(stage: Stage) -> None:
+        for _ in range(3):
+            await asyncio.sleep(60)
+            running = [pod for pod in stage.pods(DRIVER) if stage.cluster.runtime.runs(pod)]
+            if running:
+                node, name = running[0]["spec"]["nodeName"], running[0]["metadata"]["name"]
+                stage.cluster.kubelets[node].evict("default", name, OWN_MEMORY)
+
+    stage, witness, outcome = run(press, model=SparkModel(tasks=10**6), max_driver_restarts=2)
+    assert outcome.verdict is Verdict.DRIVER_OUT_OF_MEMORY, "\n".join(stage.lines)
+    assert "evicted for its own memory, 3 of the 3 times" in outcome.message
+    assert "was using 1800Mi, requests 1408Mi" in outcome.message
+    assert "spark.driver.memoryOverhead" in outcome.message
+    assert len(witness.drivers) == 3

@@ -282,6 +282,19 @@ async def go_on_after_a_triggerer_that_did_not_get_to_asking(paper: Paper) -> No
     assert (await paper.controlled(reference)).verdict is Verdict.SUCCEEDED
 
 
+async def be_started_again(paper: Paper) -> None:
+    identity = identity_of("again")
+    reference = await paper.submitted(manifests_of(identity), identity)
+    beside = asyncio.ensure_future(paper.controlled(reference))
+    await asyncio.sleep(25)
+    (driver,) = paper.cluster.pods(NAMESPACE, "spark-role=driver")
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{driver['metadata']['name']}"
+    await paper.cluster.client().request("DELETE", path)
+    outcome = await beside
+    assert (outcome.verdict, outcome.driver_restarts) == (Verdict.SUCCEEDED, 1)
+    assert outcome.job_name.endswith("-r1")
+
+
 async def meet_a_job_of_the_same_name(paper: Paper) -> None:
     identity = identity_of("taken")
     manifests = manifests_of(identity)
@@ -307,6 +320,7 @@ PATHS = (
     run_where_others_left_something,
     go_on_after_a_triggerer_that_got_no_answer,
     go_on_after_a_triggerer_that_did_not_get_to_asking,
+    be_started_again,
     meet_a_job_of_the_same_name,
     be_killed,
     look_for_leftovers,

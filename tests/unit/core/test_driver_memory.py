@@ -91,10 +91,10 @@ def test_a_driver_that_is_evicted_again_and_again_for_its_memory_ends_with_a_ver
     outcome = ended(observed(drivers=drivers), limit=2)
     assert outcome.verdict is Verdict.DRIVER_OUT_OF_MEMORY
     assert outcome.message == (
-        "the driver was evicted for its own memory, 3 of the 3 times that it was taken away: its node ran short "
-        "of memory, and driver pod d-3 used more than it requests (was using 1536Mi, requests 1Gi); give it more "
-        "with spark.driver.memoryOverhead or spark.driver.memory, or have the driver template request what it "
-        "uses; max_driver_restarts is 2"
+        "the driver was evicted for its own memory, 3 of the 3 times that it was taken away: its node ran "
+        "short of memory, and driver pod d-3 used more than it requests (was using 1536Mi, requests 1Gi); "
+        "give it more with spark.driver.memoryOverhead or spark.driver.memory, or have the driver template "
+        "request what it uses; max_driver_restarts is 2"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -213,3 +214,40 @@ async def test_an_error_of_one_object_is_told_and_the_others_go() -> None:
     removals = await remove(cluster, NAMESPACE, await cluster.found())
     assert [removal.error for removal in removals] == ["etcdserver: request timed out", None, None]
     assert await cluster.names("Job") == ["app-0"]
+
+
+async def _with_a_following_job(cluster: Cluster) -> None:
+    """Two Jobs of one application: the second goes on for the first, which has failed."""
+    first = await cluster.make("Job", "app-r0")
+    await cluster.change("Job", "app-r0", annotations={"airflow-spark-k8s/continued-by": "app-r1"})
+    await cluster.make("Job", "app-r1")
+    earlier = {"airflow-spark-k8s/earlier-jobs": json.dumps([first["uid"]])}
+    await cluster.change("Job", "app-r1", annotations=earlier)
+
+
+async def test_jobs_that_go_on_for_one_another_are_one_application_and_the_oldest_goes_first() -> None:
+    cluster = Cluster()
+    await _with_a_following_job(cluster)
+    (found,) = (await find_applications(cluster, NAMESPACE, "ours")).applications
+    assert [piece.name for piece in found.pieces] == ["app-r0", "app-r1"]
+    removals = await remove(cluster, NAMESPACE, [found])
+    assert [removal.piece.name for removal in removals if removal.removed] == ["app-r0", "app-r1"]
+    assert (await find_applications(cluster, NAMESPACE, "ours")).applications == ()
+
+
+async def test_a_failed_job_that_another_one_is_to_follow_is_not_over() -> None:
+    cluster = Cluster()
+    await cluster.make("Job", "app-r0")
+    failed = {"type": "Failed", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    path = object_path("Job", NAMESPACE, "app-r0")
+    for body, place in (
+        ({"spec": {"ttlSecondsAfterFinished": 600}}, path),
+        ({"status": {"conditions": [failed]}}, f"{path}/status"),
+    ):
+        await cluster.request("PATCH", place, body=body, content_type=MERGE_PATCH)
+    (found,) = (await find_applications(cluster, NAMESPACE, "ours")).applications
+    assert found.finished
+    assert found.removed_at_epoch_seconds is not None
+    await cluster.change("Job", "app-r0", annotations={"airflow-spark-k8s/continued-by": "app-r1"})
+    (found,) = (await find_applications(cluster, NAMESPACE, "ours")).applications
+    assert (found.finished, found.removed_at_epoch_seconds) == (False, None)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from airflow_spark_k8s.core.job_state import outcome_annotation
 from airflow_spark_k8s.core.labels import LABEL_TI_ID, LABEL_TRY
+from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import Identity
 from airflow_spark_k8s.exceptions import (
     ClusterUnreachable,
@@ -454,3 +458,93 @@ def _live(api: FakeApi) -> None:
         pass
 
     api.before = api.after = nothing
+
+
+# Jobs that go on for others.
+
+
+def follow(api: FakeApi, identity: Identity, *, in_the_making: bool = False) -> dict[str, Any]:
+    """The Job that goes on for that of `identity`, which has failed."""
+    first = api.objects[job_path(identity)]
+    finish(first, "Failed")
+    metadata = copy.deepcopy(first["metadata"])
+    metadata |= {"name": identity.job_name(1), "uid": "uid-r1"}
+    metadata["annotations"]["airflow-spark-k8s/earlier-jobs"] = json.dumps([first["metadata"]["uid"]])
+    if in_the_making:
+        metadata["ownerReferences"] = [{"kind": "Job", "uid": first["metadata"]["uid"]}]
+    spec = {**copy.deepcopy(first["spec"]), "suspend": in_the_making}
+    return api.put(f"{JOBS}/{identity.job_name(1)}", {"metadata": metadata, "spec": spec})
+
+
+async def test_the_own_job_is_the_one_that_goes_on() -> None:
+    api, identity = FakeApi(), identity_of()
+    await submitted(api, identity)
+    follow(api, identity)
+    found = await submitted(api, identity)
+    assert (found.how, found.reference.job_name) == ("adopted", identity.job_name(1))
+    assert found.reference.application == identity.application
+
+
+async def test_an_own_job_in_the_making_is_left_to_its_controller() -> None:
+    api, identity = FakeApi(), identity_of()
+    await submitted(api, identity)
+    follow(api, identity, in_the_making=True)
+    api.calls.clear()
+    found = await submitted(api, identity)
+    assert (found.how, found.reference.job_name) == ("adopted", identity.job_name())
+    assert all(call.startswith("GET") for call in api.calls)
+
+
+async def test_a_later_try_takes_over_the_job_that_goes_on_and_leaves_the_old_one_to_its_controller() -> None:
+    api, first, second = FakeApi(), identity_of(1), identity_of(2)
+    await submitted(api, first)
+    follow(api, first)
+    found = await submitted(api, second)
+    assert (found.how, found.reference.job_name) == ("adopted from try 1", first.job_name(1))
+    assert sorted(api.of_kind("jobs")) == [first.job_name(), first.job_name(1)]
+
+
+async def test_a_later_try_removes_what_might_be_started_again_the_oldest_first() -> None:
+    api, first, second = FakeApi(), identity_of(1), identity_of(2)
+    await submitted(api, first)
+    follow(api, first, in_the_making=True)
+    result = await submitted(api, second)
+    assert result.how == "created"
+    assert list(api.of_kind("jobs")) == [second.job_name()]
+    deletions = [call for call in api.calls if call.startswith("DELETE jobs")]
+    assert deletions[0] == f"DELETE jobs/{first.job_name()}"
+    assert_complete(api, second, result)
+
+
+async def test_a_job_that_is_started_again_just_before_the_old_one_goes_is_found() -> None:
+    api, first, second = FakeApi(), identity_of(1), identity_of(2)
+    await submitted(api, first)
+    finish(api.objects[job_path(first)], "Failed")
+    entered = iter([True])
+
+    def start(method: str, path: str, _body: Any) -> None:
+        if method == "DELETE" and next(entered, False):
+            follow(api, first)
+
+    api.before = start
+    result = await submitted(api, second)
+    assert (result.how, result.reference.job_name) == ("adopted from try 1", first.job_name(1))
+
+
+async def test_a_failed_job_with_a_verdict_stays() -> None:
+    api, first, second = FakeApi(), identity_of(1), identity_of(2)
+    await submitted(api, first)
+    job = api.objects[job_path(first)]
+    finish(job, "Failed")
+    outcome = Outcome(Verdict.DRIVER_FAILED, "exit code 1", "spark", "app", "app-r0")
+    job["metadata"]["annotations"] |= outcome_annotation(outcome)
+    await submitted(api, second)
+    assert sorted(api.of_kind("jobs")) == sorted([first.job_name(), second.job_name()])
+
+
+async def test_a_submission_that_comes_after_a_later_try_leaves_its_failed_job_alone() -> None:
+    api, first, second = FakeApi(), identity_of(1), identity_of(2)
+    await submitted(api, second)
+    finish(api.objects[job_path(second)], "Failed")
+    with pytest.raises(InvalidConfiguration, match="try 2 of this task is at work"):
+        await submitted(api, first)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_spark_k8s.exceptions import Conflict
+from airflow_spark_k8s.kube.cluster import JSON
 from airflow_spark_k8s.triggers.removal import remove_applications
 
 from .jobs import NAMESPACE, JobsOnly, job
@@ -65,3 +68,23 @@ async def test_an_ended_job_whose_verdict_was_read_is_kept_for_its_retention() -
 async def test_a_running_job_is_removed_however_short_its_retention() -> None:
     cluster = JobsOnly(job("mine-r0", "ti-1", ttl_seconds=600))
     assert await remove_applications(cluster, NAMESPACE, "ti-1") == ["mine-r0"]
+
+
+def _following(name: str, *earlier: str, failed: bool = False) -> JSON:
+    """A Job that goes on for others; one that failed has no verdict yet."""
+    made = job(name, "ti-1")
+    made["metadata"]["annotations"] = {"airflow-spark-k8s/earlier-jobs": json.dumps(earlier)}
+    made["status"]["conditions"] = [{"type": "Failed", "status": "True"}] if failed else []
+    return made
+
+
+async def test_of_jobs_that_go_on_for_one_another_the_oldest_goes_first() -> None:
+    cluster = JobsOnly(
+        _following("app-r10", *"abcdefghij"), _following("app-r9", *"abcdefghi"), _following("app-r0")
+    )
+    assert await remove_applications(cluster, NAMESPACE, "ti-1") == ["app-r0", "app-r9", "app-r10"]
+
+
+async def test_a_failed_job_that_may_be_continued_has_not_ended() -> None:
+    cluster = JobsOnly(_following("app-r0", failed=True))
+    assert await remove_applications(cluster, NAMESPACE, "ti-1", only_running=True) == ["app-r0"]
