@@ -9,7 +9,7 @@ from airflow_spark_k8s.core.fleet import Fleet
 from airflow_spark_k8s.core.job_state import JobState
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.progress import outcome_of
-from airflow_spark_k8s.core.restart import has_surplus, surplus_jobs
+from airflow_spark_k8s.core.restart import has_surplus, may_restart, surplus_jobs
 from airflow_spark_k8s.core.snapshot import ExecutorPod
 from airflow_spark_k8s.core.state import JOB, Key, Scene
 from airflow_spark_k8s.core.verdict import JOB_PATIENCE_SECONDS, Judgement
@@ -51,9 +51,16 @@ class Step:
 
 
 def known_outcome(scene: Scene) -> Outcome | None:
-    """The outcome that stands already: recorded by any controller, or decided by this one."""
-    recorded = scene.observed.job.outcome if scene.observed.job else None
-    return recorded or scene.state.outcome
+    """
+    The outcome that stands already: recorded by any controller, or decided by this one.
+
+    What this one has decided about a Job and not recorded yet is void once another Job goes on for that one.
+    """
+    job, own = scene.observed.job, scene.state.outcome
+    if job is None or job.outcome is not None or own is None:
+        return own if job is None else job.outcome
+    is_void = own.job_uid != job.uid or (job.continued_by is not None and may_restart(scene))
+    return None if is_void and own.verdict is not Verdict.TIMED_OUT else own
 
 
 def decide(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Step:

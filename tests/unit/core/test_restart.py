@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_spark_k8s.core.actions import (
     Action,
@@ -274,6 +276,29 @@ def test_restarts_are_counted_by_pods_and_by_jobs(view: Observed, count: int) ->
     assert restarts(view) == count
 
 
+def test_a_verdict_that_could_not_be_recorded_is_void_once_another_job_goes_on() -> None:
+    teller = story()
+    ended = view(driver(failed()), FAILED)
+    teller.fails = lambda action: Trouble.CONFLICT
+    assert isinstance(acts(teller.look(ended))[-1], RecordOutcome)
+    teller.fails = lambda action: Trouble.NONE
+    marked = view(driver(failed()), replace(FAILED, continued_by="app-r1", resource_version="2"))
+    assert acts(teller.look(marked, after=5)) == (AGAIN,)
+    going_on = observed(job=NEXT, drivers=(driver(failed()),))
+    plan = teller.look(going_on, after=5)
+    assert (acts(plan), plan.finish) == ((), None)
+
+
+def test_the_deadlines_verdict_holds_for_whatever_job_counts_then() -> None:
+    teller = story(deadline=START - 1)
+    teller.fails = lambda action: Trouble.CONFLICT
+    teller.look(view(PROVED, MARKED))
+    teller.fails = lambda action: Trouble.NONE
+    (record,) = acts(teller.look(observed(job=NEXT, drivers=(PROVED,)), after=5))
+    assert isinstance(record, RecordOutcome)
+    assert (record.job_name, record.outcome.verdict) == ("app-r1", Verdict.TIMED_OUT)
+
+
 def test_an_end_is_reported_when_no_other_job_is_left() -> None:
     ended = replace(NEXT, phase=JobPhase.COMPLETE, finished=True)
     teller = story()
@@ -304,3 +329,41 @@ def test_a_job_in_the_making_goes_with_the_end() -> None:
 
 def test_a_job_in_the_making_stays_while_it_is_made() -> None:
     assert acts(story().look(view(PROVED, MARKED, next_job=MAKING))) == (AGAIN,)
+
+
+@given(
+    reason=st.sampled_from(["BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"]),
+    kind=st.sampled_from([*EndKind, None]),
+    gone=st.booleans(),
+    stopped=st.booleans(),
+    flags=st.fixed_dictionaries({name: st.booleans() for name in ("finished", "stopped", "deleting")}),
+    pods=st.integers(1, 4),
+    limit=st.integers(0, 3),
+    seconds=st.lists(st.sampled_from([0.0, 1.0, 29.0, 31.0, 61.0]), min_size=1, max_size=6),
+)
+def test_another_job_never_follows_while_a_driver_may_run_or_against_the_limit(
+    reason: str,
+    kind: EndKind | None,
+    gone: bool,
+    stopped: bool,
+    flags: dict[str, bool],
+    pods: int,
+    limit: int,
+    seconds: list[float],
+) -> None:
+    """Whatever is seen, for however long: `kind` None is a driver that nobody has seen."""
+    uids = (*[f"x-{number}" for number in range(pods - 1)], "uid-d-1")
+    of = job(JobPhase.FAILED, **{**flags, "reason": reason, "driver_uids": uids})
+    pod = None if kind is None else driver(failed(kind), gone=gone, stopped=stopped)
+    teller, waited = story(limit), 0.0
+    for pause in seconds:
+        waited += pause
+        plan = teller.look(view(pod, of), after=pause)
+        if any(isinstance(action, MarkContinued) for action in acts(plan)):
+            assert (reason, flags["finished"]) == ("BackoffLimitExceeded", True)
+            assert not flags["stopped"]
+            assert not flags["deleting"]
+            assert kind in (EndKind.DELETED, None)
+            assert stopped or (waited >= 60 and (gone or pod is None))
+            assert pods - 1 < limit
+        assert not any(isinstance(action, StartAgain) for action in acts(plan)), "it is not marked"
