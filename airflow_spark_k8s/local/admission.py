@@ -1,12 +1,12 @@
 """
 What happens to an object between its arrival and the store: namespace checks, defaults, service account,
-priority, validation, quota, in the API server's order.
+priority, validation, webhooks, quota, in the API server's order.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from airflow_spark_k8s.core.spec import Manifest
@@ -30,6 +30,7 @@ from airflow_spark_k8s.local.resources import (
     Resource,
 )
 from airflow_spark_k8s.local.validation import validate_new
+from airflow_spark_k8s.local.webhooks import Webhook, check_webhooks
 
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 (a path)
 
@@ -45,7 +46,9 @@ _DEFAULTS: dict[Resource, Callable[[Manifest], None]] = {
 }
 
 
-def admit(reader: Reader, resource: Resource, obj: Manifest, now: datetime) -> None:
+def admit(
+    reader: Reader, resource: Resource, obj: Manifest, now: datetime, webhooks: Iterable[Webhook] = ()
+) -> None:
     """
     Fill in and check an object that is about to be created; changes `obj` in place.
 
@@ -71,6 +74,7 @@ def admit(reader: Reader, resource: Resource, obj: Manifest, now: datetime) -> N
         check_default(reader, obj)
     if resource is PODS:
         check_pod_security(reader, obj)
+    check_webhooks(webhooks, resource, obj)
     if resource.namespaced:
         check_quotas(reader, resource, obj)
 

@@ -92,9 +92,17 @@ class ContainerStarter:
     # image
 
     def _pull(self, record: ContainerRecord, failures: int) -> None:
-        self.context.runtime.pull(
-            self.owner.pod, record.spec, lambda result: self._on_pulled(record, result, failures)
-        )
+        answered = False
+
+        def done(result: PullResult) -> None:
+            nonlocal answered
+            answered = True
+            self._on_pulled(record, result, failures)
+
+        self.context.runtime.pull(self.owner.pod, record.spec, done)
+        if not answered:
+            message = f'Pulling image "{record.spec["image"]}"'
+            self.context.events.normal(self.owner.pod, "Pulling", message)
 
     def _on_pulled(self, record: ContainerRecord, result: PullResult, failures: int) -> None:
         if not self.owner.alive():

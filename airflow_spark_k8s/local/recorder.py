@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from airflow_spark_k8s.core.spec import Manifest
@@ -16,8 +17,25 @@ from airflow_spark_k8s.local.timers import Timers
 KEEP_SECONDS = 3600.0
 """How long events are kept. Source: kube-apiserver, --event-ttl."""
 
+SIMILAR = 10
+SIMILAR_SECONDS = 600.0
+"""
+From so many different messages of one object and reason within this time on, events are combined into one.
+
+Source: k8s.io/client-go/tools/record, EventAggregatorByReasonFunc.
+"""
+
+_COMBINED = "(combined from similar events): "
 _MESSAGE_LIMIT = 1024
 _Same = tuple[str, str, str, str]
+
+
+@dataclass(slots=True)
+class _Similar:
+    """Events of one object, type and reason."""
+
+    messages: set[str] = field(default_factory=set)
+    last: float = 0.0
 
 
 class EventRecorder:
@@ -45,6 +63,7 @@ class EventRecorder:
         self._series = series
         self._written = 0
         self._known: dict[_Same, tuple[str, str]] = {}
+        self._similar: dict[tuple[str, str, str], _Similar] = {}
         self._expiring: deque[tuple[float, _Same, tuple[str, str]]] = deque()
 
     def normal(self, obj: Manifest, reason: str, message: str, *, action: str = "") -> None:
@@ -56,9 +75,13 @@ class EventRecorder:
         self._record(obj, "Warning", reason, message, action)
 
     def _record(self, obj: Manifest, kind: str, reason: str, message: str, action: str) -> None:
-        same = (obj["metadata"].get("uid", ""), kind, reason, message)
+        uid = obj["metadata"].get("uid", "")
+        combined = not self._series and self._is_one_of_many(uid, kind, reason, message)
+        if combined:
+            message = _COMBINED + message
+        same = (uid, kind, reason, _COMBINED if combined else message)
         known = self._known.get(same)
-        if known is not None and self._repeat(known):
+        if known is not None and self._repeat(known, message[:_MESSAGE_LIMIT]):
             return
         event = self._event(obj, kind, reason, message[:_MESSAGE_LIMIT], action)
         key = (event["metadata"]["namespace"], event["metadata"]["name"])
@@ -71,7 +94,19 @@ class EventRecorder:
             self._timers.call_later(KEEP_SECONDS, self._expire)
         self._expiring.append((self._timers.time() + KEEP_SECONDS, same, key))
 
-    def _repeat(self, key: tuple[str, str]) -> bool:
+    def _is_one_of_many(self, uid: str, kind: str, reason: str, message: str) -> bool:
+        now = self._timers.time()
+        similar = self._similar.get((uid, kind, reason))
+        if similar is None or now - similar.last > SIMILAR_SECONDS:
+            similar = self._similar[uid, kind, reason] = _Similar()
+        similar.last = now
+        similar.messages.add(message)
+        if len(similar.messages) < SIMILAR:
+            return False
+        similar.messages.pop()
+        return True
+
+    def _repeat(self, key: tuple[str, str], message: str) -> bool:
         event = self._store.find(EVENTS, *key)
         if event is None:
             return False
@@ -80,6 +115,7 @@ class EventRecorder:
             event["series"] = {"count": series["count"] + 1, "lastObservedTime": self._micro_time()}
         else:
             event["count"] = event.get("count", 1) + 1
+            event["message"] = message
             event["lastTimestamp"] = timestamp(self._wall_clock())
         self._store.update(EVENTS, event)
         return True
@@ -138,6 +174,9 @@ class EventRecorder:
             self._store.remove(EVENTS, *key)
             if self._known.get(same) == key:
                 del self._known[same]
+        for of, similar in list(self._similar.items()):
+            if now - similar.last > SIMILAR_SECONDS:
+                del self._similar[of]
         if self._expiring:
             self._timers.call_later(self._expiring[0][0] - now, self._expire)
 

@@ -42,6 +42,7 @@ from airflow_spark_k8s.local.resources import (
 )
 from airflow_spark_k8s.local.selectors import matches_fields, matches_labels, parse_fields, parse_labels
 from airflow_spark_k8s.local.updates import prepare_update
+from airflow_spark_k8s.local.webhooks import Webhook
 
 __all__ = ["FIRST_VERSION", "Event", "Store", "Subscriber"]
 
@@ -75,6 +76,7 @@ class Store:
         root_ca: str = "",
     ) -> None:
         self.root_ca = root_ca
+        self.webhooks: list[Webhook] = []
         self._wall_clock = wall_clock
         self._chance = chance
         self._version = FIRST_VERSION
@@ -176,7 +178,7 @@ class Store:
             if not generated or self.peek(resource, metadata.get("namespace"), metadata["name"]) is None:
                 break
             del metadata["name"]
-        admit(self, resource, new, self.now())
+        admit(self, resource, new, self.now(), self.webhooks)
         if self.peek(resource, metadata.get("namespace"), metadata["name"]) is not None:
             raise already_exists(resource, metadata["name"])
         if dry_run:

@@ -59,12 +59,14 @@ async def stage_of(
     model: SparkModel | None = None,
     nodes: int = 1,
     conf: Mapping[str, str] | None = None,
+    prepare: Callable[[PaperCluster], None] = lambda cluster: None,
     **options: Any,
 ) -> Stage:
     loop: Any = asyncio.get_running_loop()
     offers = [NodeOffer(name=f"node-{number}") for number in range(1, nodes + 1)]
     cluster = PaperCluster(timers=loop, nodes=offers)
     spark = PaperSpark(cluster, model or SparkModel())
+    prepare(cluster)
     request = ApplicationRequest(
         application="local:///opt/spark/examples/src/main/python/pi.py",
         image="apache/spark:4.3.0",
