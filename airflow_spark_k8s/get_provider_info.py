@@ -252,6 +252,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "15",
                     },
+                    "outage_patience_seconds": {
+                        "description": (
+                            "How long a task waits for a cluster that cannot be watched, in seconds, before "
+                            "it fails and leaves its application alone; at least 60. 0: for ever.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "7200",
+                    },
                 },
             }
         },

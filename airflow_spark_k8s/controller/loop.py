@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from airflow_spark_k8s.controller.apply import Hands, apply, delete_exactly
 from airflow_spark_k8s.controller.clock import Clock
@@ -43,6 +44,7 @@ async def run(
     clock: Clock,
     report: Callable[[str], None],
     deadline_epoch_seconds: float | None,
+    patience_seconds: float | None = None,
     hold_seconds: float = 0,
     on_progress: Callable[[Progress], None] | None = None,
     holder: str | None = None,
@@ -56,6 +58,7 @@ async def run(
 
     :param report: is given one line for every change of state.
     :param deadline_epoch_seconds: when the application is timed out; None: never.
+    :param patience_seconds: how long the cluster may be out of sight; None: for ever.
     :param hold_seconds: no outcome before this many seconds since the start.
     :param on_progress: is given the numbers whenever they change.
     :param holder: name on the executor ids, which no other controller may ever have; None: a random one.
@@ -67,7 +70,8 @@ async def run(
     observer = Observer(cluster, world, clock, complaints, now)
     hands = Hands(cluster, world, report, now)
     state = State(holder=holder or uuid.uuid4().hex[:12])
-    controller = _Controller(hands, clock, state, on_progress, deadline_epoch_seconds)
+    desired = Desired(reference, None, deadline_epoch_seconds, patience_seconds)
+    controller = _Controller(hands, clock, state, on_progress, desired)
     try:
         outcome = await _watched(observer, controller)
     except BaseExceptionGroup as group:
@@ -142,12 +146,12 @@ class _Controller:
         clock: Clock,
         state: State,
         on_progress: Callable[[Progress], None] | None,
-        deadline_epoch_seconds: float | None,
+        desired: Desired,
     ) -> None:
         self._hands = hands
         self._clock = clock
         self._on_progress = on_progress
-        self._deadline_epoch_seconds = deadline_epoch_seconds
+        self._desired = desired
         self._told: Progress | None = None
         self._state = state
 
@@ -166,7 +170,7 @@ class _Controller:
 
     def _look(self) -> Plan:
         world = self._hands.world
-        desired = Desired(world.reference, world.settings, self._deadline_epoch_seconds)
+        desired = replace(self._desired, settings=world.settings)
         plan = reconcile(desired, world.observed(), self._state, self._hands.now())
         world.want(plan.ask)
         self._tell(plan.progress)

@@ -23,7 +23,7 @@ from airflow_spark_k8s.core.snapshot import (
     is_driver,
 )
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
-from airflow_spark_k8s.kube.watch import Changed, Listed, WatchUpdate
+from airflow_spark_k8s.kube.watch import Changed, Interrupted, Listed, WatchUpdate
 
 
 class World:
@@ -48,6 +48,7 @@ class World:
         self._departed: dict[str, ExecutorPod] = {}
         self._events: dict[str, tuple[str, ...]] = {}
         self._accounts: dict[str, Account] = {}
+        self._blind: dict[str, str] = {}  # what cannot be watched -> why
         self._events_refused: str | None = None
 
     def observed(self) -> Observed:
@@ -67,12 +68,14 @@ class World:
             events=dict(self._events),
             accounts=dict(self._accounts),
             events_refused=self._events_refused,
+            blind=next(iter(self._blind.values()), None),
         )
 
     # Observers write here.
 
     def see_job(self, update: WatchUpdate) -> None:
         """Take in what the watch of the application's Jobs says."""
+        self._see("jobs", update)
         if isinstance(update, Listed):
             self._replace_jobs(update.objects)
         elif isinstance(update, Changed) and update.kind == "DELETED":
@@ -83,6 +86,7 @@ class World:
 
     def see_pods(self, update: WatchUpdate) -> None:
         """Take in what the watch of the application's pods says."""
+        self._see("pods", update)
         if isinstance(update, Listed):
             self._replace_pods(update.objects)
         elif isinstance(update, Changed) and update.kind == "DELETED":
@@ -204,6 +208,11 @@ class World:
     @property
     def _chain(self) -> JobChain:
         return job_chain(self._jobs.values(), self.reference.job_uid)
+
+    def _see(self, what: str, update: WatchUpdate) -> None:
+        self._blind.pop(what, None)
+        if isinstance(update, Interrupted):
+            self._blind[what] = str(update.error)
 
     def _drivers_of(self, chain: JobChain) -> tuple[DriverPod, ...]:
         """Driver pods of the Job that counts and of those before it, oldest first."""

@@ -131,10 +131,14 @@ class Outcome:
             return reference
         return replace(reference, job_name=self.job_name, job_uid=self.job_uid)
 
-    def error(self) -> ApplicationFailed | None:
-        """The exception to raise for this outcome, with `as_dict()` as its summary; None after success."""
+    def error(self, text: str | None = None) -> ApplicationFailed | None:
+        """
+        The exception to raise for this outcome, with `as_dict()` as its summary; None after success.
+
+        :param text: what it says; None: the outcome's message.
+        """
         error = _ERRORS_OF_CAUSE.get((self.verdict, self.cause)) or _ERRORS.get(self.verdict)
-        return None if error is None else error(self.message, self.as_dict())
+        return None if error is None else error(text or self.message, self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` reads them."""

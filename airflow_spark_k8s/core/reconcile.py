@@ -30,6 +30,7 @@ from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.pod_state import Running
 from airflow_spark_k8s.core.progress import Progress, outcome_of, progress
 from airflow_spark_k8s.core.restart import driver_uids, may_restart, restart_actions, restart_due
+from airflow_spark_k8s.core.sight import BLIND, sight_due, sight_lost
 from airflow_spark_k8s.core.snapshot import Observed
 from airflow_spark_k8s.core.start import start_conditions, start_due, start_failure, with_cause
 from airflow_spark_k8s.core.state import DELETE, JOB, LIST, MARK, Desired, Key, Scene, State
@@ -77,6 +78,9 @@ def reconcile(desired: Desired, observed: Observed, state: State, now: float) ->
     `state` is the plan's `next_state` of last time, after `absorb`; `now` is in seconds since the epoch.
     """
     scene, fleet = _scene(desired, observed, state, now)
+    judgement = sight_lost(scene)
+    if judgement is not None:
+        return Plan((), scene.state, None, outcome_of(scene, fleet, judgement))
     if not observed.complete:
         return _blind(scene)
     cleaning: Cleanup | None = None
@@ -96,7 +100,7 @@ def reconcile(desired: Desired, observed: Observed, state: State, now: float) ->
     spoken = speak(state.said, lines(scene, fleet, cleaning), now)
     reads = Reads() if known_outcome(scene) or step.outcome else event_reads(scene, fleet)
     dues = [step.due, spoken.due, reads.due]
-    dues += [] if step.finish else [verdict_due(scene), start_due(scene, fleet)]
+    dues += [] if step.finish else [verdict_due(scene), start_due(scene, fleet), sight_due(scene)]
     return Plan(
         actions=spoken.notes + step.actions + reads.questions,
         next_state=replace(_remembered(scene, fleet, step), said=spoken.said),
@@ -117,6 +121,8 @@ def _scene(desired: Desired, observed: Observed, state: State, now: float) -> tu
     keys |= asking_conditions(scene, fleet) | start_conditions(scene, fleet)
     if known_outcome(scene) is not None:
         keys.add(CLOSING)
+    if observed.blind is not None:
+        keys.add(BLIND)
     scene = _aged(scene, keys)
     if fleet is not None and is_open(scene, fleet.driver):
         scene = _aged(scene, keys | {open_key(fleet.driver)})
@@ -136,7 +142,10 @@ def _blind(scene: Scene) -> Plan:
         finish = outcome_of(scene, None, Judgement(Verdict.TIMED_OUT, text))
     deadline = scene.desired.deadline_epoch_seconds
     due = None if deadline is None else deadline + OVERDUE_PATIENCE_SECONDS
-    return Plan((), scene.state, _until_first([due], scene.now), finish)
+    since = {key: at for key, at in scene.since.items() if key == BLIND}
+    return Plan(
+        (), replace(scene.state, since=since), _until_first([due, sight_due(scene)], scene.now), finish
+    )
 
 
 def _until_first(dues: Iterable[float | None], now: float) -> float | None:

@@ -184,6 +184,7 @@ class Observed:
     settings_problem: str | None = None  # None: the settings are there, or nobody could look yet
     events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # pod -> reasons; asked for only
     accounts: Mapping[str, Account] = field(default_factory=dict)  # uid of what waits -> its events, if read
+    blind: str | None = None  # why Job or pods cannot be watched just now; None: they can
     events_refused: str | None = None  # why events cannot be read; None: they can, or nobody has tried
 
     @property

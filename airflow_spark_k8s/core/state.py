@@ -42,6 +42,7 @@ class Desired:
     reference: ApplicationReference
     settings: ControllerSettings | None = None  # None: not read from the cluster yet
     deadline_epoch_seconds: float | None = None  # None: it may take as long as it takes
+    patience_seconds: float | None = None  # without sight of the cluster; None: for ever
 
 
 @dataclass(frozen=True, slots=True)

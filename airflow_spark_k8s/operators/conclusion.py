@@ -45,10 +45,13 @@ async def conclude(
 
     The Job is the one that the application ended in, which may have gone on for that of `reference`.
 
-    The verdict is known by now, so nothing that goes wrong here is raised.
+    The verdict is known by now, so nothing that goes wrong here is raised. An application that may still run
+    because nobody has seen it end is left alone.
 
     :returns: the outcome, with a better reason for a failure if the driver's log tells it.
     """
+    if outcome.verdict is Verdict.SIGHT_LOST:
+        return outcome
     needed = max(log_lines, _EXPLAINING_LINES if outcome.verdict in _TOLD_BY_THE_LOG else 0)
     if outcome.driver_pod is not None and needed > 0:
         lines = await _driver_log(cluster, reference.namespace, outcome.driver_pod, needed, log)

@@ -12,6 +12,8 @@ SECTION = "spark_kubernetes"
 
 DEFAULT_RETENTION_SECONDS = 600
 DEFAULT_MINIMUM_TRIGGER_SECONDS = 15.0
+DEFAULT_OUTAGE_PATIENCE_SECONDS = 7200.0
+SHORTEST_OUTAGE_PATIENCE_SECONDS = 60.0
 
 
 def deployment_id() -> str:
@@ -40,6 +42,16 @@ def minimum_trigger_seconds() -> float:
     """Age below which a trigger keeps its result to itself, in seconds."""
     seconds = conf.getfloat(SECTION, "minimum_trigger_seconds", fallback=DEFAULT_MINIMUM_TRIGGER_SECONDS)
     return _not_negative("minimum_trigger_seconds", seconds)
+
+
+def outage_patience_seconds() -> float | None:
+    """How long a task waits for a cluster that does not answer, in seconds; None: for ever."""
+    option = "outage_patience_seconds"
+    seconds = conf.getfloat(SECTION, option, fallback=DEFAULT_OUTAGE_PATIENCE_SECONDS)
+    if seconds != 0 and seconds < SHORTEST_OUTAGE_PATIENCE_SECONDS:
+        remedy = f"must be {SHORTEST_OUTAGE_PATIENCE_SECONDS:g} or more, or 0 for no limit"
+        raise InvalidConfiguration(f"[{SECTION}] {option}", seconds, remedy)
+    return seconds or None
 
 
 def max_field_length() -> int:

@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_spark_k8s.exceptions import (
-    DriverTookOver,
     Forbidden,
     Invalid,
     InvalidConfiguration,
     SparkKubernetesError,
-    SparkVersionMismatch,
     WrongCluster,
 )
 from airflow_spark_k8s.operators.arguments import check_count, check_flag, check_template
@@ -273,9 +271,11 @@ class SparkKubernetesJobOperator(RecoveryOperator):
         return hook, plan
 
     def _submit(self, hook: SparkKubernetesHook, plan: Plan, context: Context) -> Submission:
-        from airflow_spark_k8s.operators.submission import submit_application
+        from airflow_spark_k8s.operators.configuration import outage_patience_seconds
+        from airflow_spark_k8s.operators.submission import Watching, submit_application
         from airflow_spark_k8s.operators.worker_loop import WorkerLoop
 
+        watching = Watching(not self.deferrable, self._deadline(context), outage_patience_seconds())
         self._worker = WorkerLoop()
         self._submitting = (hook, plan.application.namespace, plan.identity.ti_id)
         try:
@@ -284,8 +284,7 @@ class SparkKubernetesJobOperator(RecoveryOperator):
                     hook,
                     plan,
                     log=self.log,
-                    deadline_epoch_seconds=self._deadline(context),
-                    to_the_end=not self.deferrable,
+                    watching=watching,
                 )
             )
         except CancelledError as error:
@@ -295,7 +294,10 @@ class SparkKubernetesJobOperator(RecoveryOperator):
 
     def _defer(self, reference: ApplicationReference, context: Context) -> NoReturn:
         from airflow_spark_k8s.controller.clock import SystemClock
-        from airflow_spark_k8s.operators.configuration import minimum_trigger_seconds
+        from airflow_spark_k8s.operators.configuration import (
+            minimum_trigger_seconds,
+            outage_patience_seconds,
+        )
         from airflow_spark_k8s.triggers.spark_kubernetes_job import SparkKubernetesJobTrigger
 
         deadline = self._deadline(context)
@@ -307,6 +309,7 @@ class SparkKubernetesJobOperator(RecoveryOperator):
                 conn_id=self.conn_id,
                 reference=asdict(reference),
                 deadline_epoch_seconds=deadline,
+                patience_seconds=outage_patience_seconds(),
                 hold_seconds=minimum_trigger_seconds(),
             ),
             method_name="execute_complete",
@@ -326,6 +329,7 @@ class SparkKubernetesJobOperator(RecoveryOperator):
     ) -> dict[str, Any]:
         from airflow_spark_k8s.operators.conclusion import conclude
         from airflow_spark_k8s.operators.configuration import retention_seconds
+        from airflow_spark_k8s.operators.failure import failure_of
         from airflow_spark_k8s.operators.summary import summary_lines
 
         keep = retention_seconds() if self.retention_seconds is None else self.retention_seconds
@@ -341,14 +345,11 @@ class SparkKubernetesJobOperator(RecoveryOperator):
             self.log.info("%s", line)
         self._learn(context, outcome)
         summary = outcome.as_dict()
-        error = outcome.error()
+        error = failure_of(outcome, self.conn_id)
         if error is None:
             return summary
         if self.do_xcom_push:
             self._push(context, summary)
-        if isinstance(error, DriverTookOver | SparkVersionMismatch):
-            # Found out late, but a mistake in the configuration: the next try would end the same way.
-            raise AirflowFailException(str(error)) from error
         raise error
 
     def _push(self, context: Context, summary: dict[str, Any]) -> None:

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Watching:
+    """Whether, and for how long, a submitted application is watched here."""
+
+    to_the_end: bool  # False: only one that has ended by now gets an outcome
+    deadline_epoch_seconds: float | None = None  # when it is stopped; None: never
+    patience_seconds: float | None = None  # how long the cluster may be out of sight; None: for ever
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What was submitted, and its end if that is known already."""
 
@@ -35,14 +44,11 @@ async def submit_application(
     plan: Plan,
     *,
     log: Log,
-    deadline_epoch_seconds: float | None,
-    to_the_end: bool,
+    watching: Watching,
 ) -> Submission:
     """
     Submit the application, or find it submitted.
 
-    :param deadline_epoch_seconds: when the application is stopped; None: never.
-    :param to_the_end: watch it here until it has ended; else only one that has ended by now gets an outcome.
     :raises ClusterError: if the API server cannot be reached or refuses.
     """
     from airflow_spark_k8s.kube.node_sizes import size_warnings
@@ -63,7 +69,7 @@ async def submit_application(
         for warning in warnings:
             log.warning("%s", warning)
         try:
-            submission = await _submit(cluster, plan, log, deadline_epoch_seconds, to_the_end)
+            submission = await _submit(cluster, plan, log, watching)
         except WrongCluster:
             raise
         except Exception:
@@ -88,9 +94,7 @@ def _limited(plan: Plan, node_limit_mib: int | None) -> Plan:
     return replace(plan, application=application, manifests=with_settings(plan.manifests, application))
 
 
-async def _submit(
-    cluster: ApiServer, plan: Plan, log: Log, deadline_epoch_seconds: float | None, to_the_end: bool
-) -> Submission:
+async def _submit(cluster: ApiServer, plan: Plan, log: Log, watching: Watching) -> Submission:
     from airflow_spark_k8s.controller.clock import SystemClock
     from airflow_spark_k8s.controller.loop import run
     from airflow_spark_k8s.kube.guard import guarded, namespace_uid
@@ -108,14 +112,15 @@ async def _submit(
         reference.namespace,
         reference.job_uid,
     )
-    if not to_the_end and (submitted.how == CREATED or not await _has_ended(cluster, reference)):
+    if not watching.to_the_end and (submitted.how == CREATED or not await _has_ended(cluster, reference)):
         return Submission(reference, None)
     outcome = await run(
         guarded(cluster, reference, generation=lambda: cluster.generation),
         reference,
         clock=clock,
         report=lambda line: log.info("%s", line),
-        deadline_epoch_seconds=deadline_epoch_seconds,
+        deadline_epoch_seconds=watching.deadline_epoch_seconds,
+        patience_seconds=watching.patience_seconds,
     )
     return Submission(reference, outcome)
 

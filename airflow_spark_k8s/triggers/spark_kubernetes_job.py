@@ -32,6 +32,7 @@ class SparkKubernetesJobTrigger(BaseTrigger):
     :param conn_id: connection to the cluster.
     :param reference: the application: the fields of `core.spec.ApplicationReference`.
     :param deadline_epoch_seconds: when the application is stopped; None: never.
+    :param patience_seconds: how long the cluster may be out of sight; None: for ever.
     :param hold_seconds: the event does not come earlier than this after the start.
     """
 
@@ -43,12 +44,14 @@ class SparkKubernetesJobTrigger(BaseTrigger):
         conn_id: str,
         reference: dict[str, str],
         deadline_epoch_seconds: float | None = None,
+        patience_seconds: float | None = None,
         hold_seconds: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.conn_id = conn_id
         self.reference = dict(reference)
         self.deadline_epoch_seconds = deadline_epoch_seconds
+        self.patience_seconds = patience_seconds
         self.hold_seconds = hold_seconds
         self._fired = False
 
@@ -60,6 +63,7 @@ class SparkKubernetesJobTrigger(BaseTrigger):
                 "conn_id": self.conn_id,
                 "reference": self.reference,
                 "deadline_epoch_seconds": self.deadline_epoch_seconds,
+                "patience_seconds": self.patience_seconds,
                 "hold_seconds": self.hold_seconds,
             },
         )
@@ -146,6 +150,7 @@ class SparkKubernetesJobTrigger(BaseTrigger):
                 clock=clock,
                 report=self._report,
                 deadline_epoch_seconds=self.deadline_epoch_seconds,
+                patience_seconds=self.patience_seconds,
                 hold_seconds=self.hold_seconds,
             )
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from airflow_spark_k8s.controller.loop import kill
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.exceptions import (
+    ClusterError,
     ClusterUnreachable,
     Forbidden,
     ServerError,
+    SightLost,
+    TooManyRequests,
 )
 from tests.fakes.cluster import FakeCluster, Fault
 from tests.fakes.objects import DRIVER, status, terminated, waiting
@@ -123,6 +127,50 @@ def test_a_deadline_is_kept_though_the_api_server_never_answered() -> None:
     run = run_application(away, exit_code=None, options={"deadline_epoch_seconds": EPOCH + 60})
     assert run.outcome.verdict is Verdict.TIMED_OUT
     assert run.outcome.driver_pod is None
+
+
+def _unreachable() -> ClusterUnreachable:
+    return ClusterUnreachable("connection refused")
+
+
+@pytest.mark.parametrize("start", [0, 20], ids=["from the start", "later"])
+def test_a_cluster_that_stays_away_ends_the_wait_and_leaves_the_application_alone(start: float) -> None:
+    away = out_of_reach("ALL", _unreachable, start, 10**6)
+    run = run_application(away, exit_code=None, options={"patience_seconds": 1200})
+    assert run.outcome.verdict is Verdict.SIGHT_LOST
+    assert start + 1200 <= run.seconds < start + 1300
+    assert "connection refused" in run.outcome.message
+    error = run.outcome.error()
+    assert isinstance(error, SightLost)
+    assert isinstance(error, ClusterUnreachable)
+    job = run.application.cluster.objects[JOB]
+    assert "activeDeadlineSeconds" not in job["spec"]
+    assert "airflow-spark-k8s/outcome" not in job["metadata"].get("annotations", {})
+
+
+OUTAGES = {
+    "refused connections": _unreachable,
+    "server errors": lambda: ServerError("etcdserver: leader changed", status=500),
+    "too many requests": lambda: TooManyRequests("slow down", retry_after_seconds=20),
+}
+
+
+@pytest.mark.parametrize("error", OUTAGES.values(), ids=OUTAGES.keys())
+def test_half_an_hour_without_the_api_server_is_survived(error: Callable[[], ClusterError]) -> None:
+    away = out_of_reach("ALL", error, 20, 1820)
+    run = run_application(away, work_seconds=3000, options={"patience_seconds": 7200})
+    assert run.outcome.verdict is Verdict.SUCCEEDED
+    said = [line for line in run.lines if "trying again" in line]
+    assert 2 * 20 <= len(said) <= 2 * 32  # about once a minute for Job and pods
+
+
+def test_several_short_outages_do_not_add_up() -> None:
+    async def mischief(application: Application) -> None:
+        for start in (20, 900, 1800):
+            await out_of_reach("ALL", _unreachable, start, start + 700)(application)
+
+    run = run_application(mischief, work_seconds=4000, options={"patience_seconds": 800})
+    assert run.outcome.verdict is Verdict.SUCCEEDED
 
 
 def test_a_job_that_somebody_removes_is_no_success() -> None:

@@ -139,6 +139,15 @@ async def test_a_driver_that_is_gone_took_its_log_along(cluster: FakeCluster) ->
     assert "is gone" in log.infos[0]
 
 
+async def test_an_application_that_nobody_saw_end_is_left_alone(cluster: FakeCluster) -> None:
+    says(cluster, "one\n")
+    log = Lines()
+    unseen = replace(FAILED, verdict=Verdict.SIGHT_LOST)
+    assert await concluded(cluster, unseen, log, log_lines=100, retention_seconds=0) == unseen
+    assert (log.infos, log.warnings) == ([], [])
+    assert "ttlSecondsAfterFinished" not in cluster.objects[JOB]["spec"]
+
+
 async def test_a_retention_of_zero_removes_the_job(cluster: FakeCluster) -> None:
     await concluded(cluster, replace(SUCCEEDED, driver_pod=None), Lines(), retention_seconds=0)
     assert JOB not in cluster.objects

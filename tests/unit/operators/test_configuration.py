@@ -43,3 +43,18 @@ def test_negative_seconds_are_refused(monkeypatch: pytest.MonkeyPatch, option: s
     monkeypatch.setenv(f"AIRFLOW__SPARK_KUBERNETES__{option}", "-1")
     with pytest.raises(InvalidConfiguration, match=option.lower()):
         read()  # type: ignore[operator]
+
+
+def test_the_patience_with_a_cluster_that_is_away_is_two_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configuration.outage_patience_seconds() == 7200
+    monkeypatch.setenv("AIRFLOW__SPARK_KUBERNETES__OUTAGE_PATIENCE_SECONDS", "900")
+    assert configuration.outage_patience_seconds() == 900
+    monkeypatch.setenv("AIRFLOW__SPARK_KUBERNETES__OUTAGE_PATIENCE_SECONDS", "0")
+    assert configuration.outage_patience_seconds() is None
+
+
+@pytest.mark.parametrize("seconds", ["-1", "59"])
+def test_too_little_patience_is_refused(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+    monkeypatch.setenv("AIRFLOW__SPARK_KUBERNETES__OUTAGE_PATIENCE_SECONDS", seconds)
+    with pytest.raises(InvalidConfiguration, match=r"outage_patience_seconds.*60 or more"):
+        configuration.outage_patience_seconds()

@@ -18,9 +18,11 @@ from airflow_spark_k8s.core.memory_losses import CORES, Advice
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.exceptions import (
+    ApplicationFailed,
     DriverFailed,
     Forbidden,
     InvalidConfiguration,
+    SightLost,
     SparkKubernetesError,
     WrongCluster,
 )
@@ -221,6 +223,28 @@ def test_a_summary_that_cannot_be_pushed_does_not_hide_the_verdict(nowhere: str)
     resumed["ti"].xcom_push = broken
     with pytest.raises(DriverFailed, match="exit code 1"):
         operator(conn_id=nowhere).execute_complete(resumed, event)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "error", "text"),
+    [
+        (Verdict.SIGHT_LOST, SightLost, "a retry adopts the application"),
+        (Verdict.DRIVER_FAILED, DriverFailed, "see the driver's last lines"),
+        (Verdict.DRIVER_TOOK_OVER, AirflowFailException, "why"),
+        (Verdict.SPARK_VERSION_MISMATCH, AirflowFailException, "why"),
+    ],
+)
+def test_the_exception_says_where_and_what_to_do(
+    nowhere: str, verdict: Verdict, error: type[Exception], text: str
+) -> None:
+    outcome = replace(OUT_OF_MEMORY, verdict=verdict, message="why", advice=())
+    event = {"reference": asdict(REFERENCE), "outcome": outcome.as_dict()}
+    with pytest.raises(error) as raised:
+        operator(conn_id=nowhere).execute_complete(Store().context(), event)
+    assert type(raised.value) is error
+    assert str(raised.value).startswith(f"why (connection {nowhere}, namespace spark, Job d-t-r0)")
+    assert text in str(raised.value)
+    assert error is not AirflowFailException or isinstance(raised.value.__cause__, ApplicationFailed)
 
 
 def test_killing_a_task_that_has_submitted_nothing_does_nothing() -> None:

@@ -14,7 +14,7 @@ from airflow_spark_k8s.hooks.spark_kubernetes import ConnectionSettings
 from airflow_spark_k8s.kube.config import ClusterSettings
 from airflow_spark_k8s.operators.plan import Plan, arguments_of, make_plan
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
-from airflow_spark_k8s.operators.submission import Submission, submit_application
+from airflow_spark_k8s.operators.submission import Submission, Watching, submit_application
 from tests.unit.kube.fake_api import FakeApi
 
 SETTINGS = ConnectionSettings(cluster=ClusterSettings(), namespace="spark", image="apache/spark:4.3.0")
@@ -59,9 +59,7 @@ async def submitted_to(cluster: FakeApi, log: Log, **kwargs: Any) -> Submission:
         return cluster
 
     hook: Any = SimpleNamespace(cluster=connected)
-    return await submit_application(
-        hook, plan(**kwargs), log=log, deadline_epoch_seconds=None, to_the_end=False
-    )
+    return await submit_application(hook, plan(**kwargs), log=log, watching=Watching(to_the_end=False))
 
 
 async def test_it_says_what_executors_may_use_and_how_they_are_treated() -> None:

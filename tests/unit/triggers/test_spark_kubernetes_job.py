@@ -78,7 +78,8 @@ def test_it_is_rebuilt_from_what_it_serializes() -> None:
 
 def test_what_it_serializes_are_identifiers() -> None:
     _, kwargs = trigger(JobsOnly()).serialize()
-    assert set(kwargs) == {"conn_id", "reference", "deadline_epoch_seconds", "hold_seconds"}
+    times = {"deadline_epoch_seconds", "patience_seconds", "hold_seconds"}
+    assert set(kwargs) == {"conn_id", "reference"} | times
     assert set(kwargs["reference"]) == {
         "namespace",
         "application",
