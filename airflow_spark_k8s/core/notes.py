@@ -22,10 +22,9 @@ from airflow_spark_k8s.core.state import RESTART, Said, Scene
 from airflow_spark_k8s.core.waiting import (
     SILENT_REASONS,
     create_wait,
-    driver_wait,
-    executor_wait,
     job_wait,
     lacks_driver,
+    wait_of,
 )
 
 COUNTS_PAUSE_SECONDS = 2.0
@@ -136,7 +135,7 @@ def _no_driver_lines(scene: Scene, name: str) -> Iterator[Line]:
 
 def _driver_lines(scene: Scene, driver: DriverPod) -> Iterator[Line]:
     """A state is said at once; the reason for waiting, which may change with every node, less often."""
-    wait, text = driver_wait(scene, driver), _driver_text(driver)
+    wait, text = wait_of(scene, driver), _driver_text(driver)
     if wait is None:
         yield Line("driver", text)
     else:
@@ -194,7 +193,7 @@ def _waiting(scene: Scene, fleet: Fleet) -> dict[str, tuple[int, str]]:
     texts: dict[str, str] = {}
     for number in sorted(fleet.pending, reverse=True):
         pod = fleet.pods[number]
-        wait = None if _is_silent(pod) else executor_wait(scene, pod)
+        wait = None if _is_silent(pod) else wait_of(scene, pod)
         if wait is not None:
             counts[wait.reason] += 1
             texts[wait.reason] = wait.text
@@ -205,7 +204,7 @@ def _silent_lines(scene: Scene, fleet: Fleet) -> Iterator[Line]:
     """Of executors whose status tells nothing one was asked about: the others wait beside it."""
     silent = [number for number in sorted(fleet.pending) if _is_silent(fleet.pods[number])]
     for number in silent:
-        wait = executor_wait(scene, fleet.pods[number])
+        wait = wait_of(scene, fleet.pods[number])
         if wait is not None:
             text = f"executors wait: {wait.text} (executor {number}; {len(silent)} are being started)"
             yield Line(f"waiting {wait.reason}", text, REPEAT_SECONDS)

@@ -15,12 +15,11 @@ from airflow_spark_k8s.core.verdict import Judgement
 from airflow_spark_k8s.core.waiting import (
     Wait,
     create_wait,
-    driver_wait,
-    executor_wait,
     job_wait,
     lacks_driver,
     none_ever_ran,
     start_wait,
+    wait_of,
 )
 
 HOPELESS_SECONDS = {
@@ -114,7 +113,7 @@ def _executors_key(fleet: Fleet, what: str) -> Key:
 
 def _driver_waits(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     driver = scene.observed.driver
-    wait = None if driver is None else driver_wait(scene, driver)
+    wait = None if driver is None else wait_of(scene, driver)
     if driver is None or wait is None:
         return None
     limit, key = HOPELESS_SECONDS.get(wait.reason), _waiting_key(driver.uid, wait.reason)
@@ -131,7 +130,7 @@ def _driver_misses(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     Only events tell of it, so that they must have been read late enough.
     """
     driver = scene.observed.driver
-    wait = None if driver is None else driver_wait(scene, driver)
+    wait = None if driver is None else wait_of(scene, driver)
     if driver is None or wait is None or wait.reason in HOPELESS_SECONDS:
         return None
     since = scene.since.get(asking_key(driver.uid, "silent"))
@@ -158,7 +157,7 @@ def _executors_wait(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     if fleet is None or limit is None or scene.age(*_executors_key(fleet, "waiting")) < limit:
         return None
     first = fleet.pods[min(fleet.pending)]
-    wait = executor_wait(scene, first) or Wait("", "")
+    wait = wait_of(scene, first) or Wait("", "")
     text = f"no executor can start: executor {first.executor_id}: {wait.text}"
     return _no_executor(fleet, text, wait)
 

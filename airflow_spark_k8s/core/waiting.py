@@ -74,15 +74,8 @@ def pod_wait(state: Pending, requests: str, account: Account | None) -> Wait | N
     return Wait(reason, message, _CAUSES.get(reason))
 
 
-def driver_wait(scene: Scene, driver: DriverPod) -> Wait | None:
-    """What the driver pod waits for; None if it does not wait, or nobody has said."""
-    if not isinstance(driver.state, Pending):
-        return None
-    return pod_wait(driver.state, driver.requests, scene.observed.accounts.get(driver.uid))
-
-
-def executor_wait(scene: Scene, pod: ExecutorPod) -> Wait | None:
-    """What an executor pod waits for; None if it does not wait, or nobody has said."""
+def wait_of(scene: Scene, pod: DriverPod | ExecutorPod) -> Wait | None:
+    """What a pod waits for; None if it does not wait, or nobody has said."""
     if not isinstance(pod.state, Pending):
         return None
     return pod_wait(pod.state, pod.requests, scene.observed.accounts.get(pod.uid))
@@ -112,7 +105,7 @@ def start_wait(scene: Scene, fleet: Fleet | None) -> tuple[str, Wait] | None:
         wait = job_wait(scene)
         return None if wait is None else ("the driver has no pod", wait)
     if driver is not None and isinstance(driver.state, Pending):
-        wait = driver_wait(scene, driver)
+        wait = wait_of(scene, driver)
         return None if wait is None else (f"driver pod {driver.name} has not started", wait)
     if fleet is None or not isinstance(fleet.driver.state, Running) or not none_ever_ran(fleet):
         return None
@@ -136,7 +129,7 @@ def create_wait(scene: Scene) -> Wait | None:
 
 
 def _executors_wait(scene: Scene, fleet: Fleet) -> Wait | None:
-    waits = (executor_wait(scene, fleet.pods[number]) for number in sorted(fleet.pending))
+    waits = (wait_of(scene, fleet.pods[number]) for number in sorted(fleet.pending))
     return next((wait for wait in waits if wait is not None), None) or create_wait(scene)
 
 

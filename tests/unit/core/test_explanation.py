@@ -20,11 +20,11 @@ OUTCOME = Outcome(
 
 
 def test_it_says_what_happened_where_and_what_to_do() -> None:
-    assert explanation(OUTCOME, "spark_eu") == (
-        "driver pod d: OOMKilled (connection spark_eu, namespace spark, Job app-r0, driver pod d, node "
-        "node-7); to do: give the driver more memory: spark.driver.memory for its heap, spark.driver.memoryOverhead "
-        "beside it"
+    where = "connection spark_eu, namespace spark, Job app-r0, driver pod d, node node-7"
+    remedy = (
+        "give the driver more memory: spark.driver.memory for its heap, spark.driver.memoryOverhead beside it"
     )
+    assert explanation(OUTCOME, "spark_eu") == f"driver pod d: OOMKilled ({where}); to do: {remedy}"
 
 
 def test_a_place_that_is_not_known_is_left_out() -> None:
