@@ -16,6 +16,7 @@ _SETTLES = {
 }
 _SETTLES_ALL = frozenset({"Pulled", "Created", "Started"})
 _TELLING = frozenset({"Pulling", *_AUTOSCALERS})  # though nothing went wrong
+_OF_WHAT_RUNS = "Unhealthy"  # a readiness probe fails until it does not
 _ONLY_SAYS_THAT_IT_WAITS = "Unable to attach or mount volumes"
 _PULL_FAILED = "Failed to pull image "
 
@@ -52,7 +53,7 @@ class Account:
                 open_ones.clear()
             settled = _SETTLES.get(event.reason, frozenset())
             open_ones = [each for each in open_ones if each.reason not in settled]
-            if event.warning or event.reason in _TELLING:
+            if (event.warning and event.reason != _OF_WHAT_RUNS) or event.reason in _TELLING:
                 open_ones.append(event)
         exact = [each for each in open_ones if not each.message.startswith(_ONLY_SAYS_THAT_IT_WAITS)]
         return next(reversed(exact or open_ones), None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow_spark_k8s.core.actions import Action, Note, Result, Trouble
+from airflow_spark_k8s.core.actions import Action, Note, ReadEvents, Result, Trouble
 from airflow_spark_k8s.core.burst import Rollout
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.history import History
@@ -154,6 +154,11 @@ class Story:
 def acts(plan: Plan) -> tuple[Action, ...]:
     """What the plan does, without what it says."""
     return tuple(action for action in plan.actions if not isinstance(action, Note))
+
+
+def deeds(plan: Plan) -> tuple[Action, ...]:
+    """What the plan does that can change anything."""
+    return tuple(action for action in acts(plan) if not isinstance(action, ReadEvents))
 
 
 def says(plan: Plan) -> list[str]:

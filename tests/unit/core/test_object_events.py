@@ -121,6 +121,13 @@ TELLING: dict[str, tuple[Account, str | None]] = {
         ),
         "often",
     ),
+    "a container that is not ready yet": (
+        account(
+            kubelet("Started", "Container started", "2026-11-30T10:00:00Z", "Normal"),
+            kubelet("Unhealthy", "Readiness probe failed: connection refused", "2026-11-30T10:00:01Z"),
+        ),
+        None,
+    ),
     "a Job that got its pod in the end": (
         account(
             kubelet("FailedCreate", "Error creating: no", "2026-11-30T10:00:00Z"),

@@ -12,7 +12,6 @@ from airflow_spark_k8s.core.actions import (
     DeleteJob,
     ListPods,
     MarkContinued,
-    ReadEvents,
     RecordDrivers,
     RecordOutcome,
     StartAgain,
@@ -21,13 +20,12 @@ from airflow_spark_k8s.core.actions import (
 from airflow_spark_k8s.core.job_state import JobPhase, JobState
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, Running
-from airflow_spark_k8s.core.reconcile import Plan
 from airflow_spark_k8s.core.restart import driver_uids, restarts
 from airflow_spark_k8s.core.settings import ControllerSettings
 from airflow_spark_k8s.core.snapshot import DriverPod, Observed
 from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.core.state import Desired
-from tests.fakes.scenes import REFERENCE, START, Story, acts, driver, failed, job, observed, says
+from tests.fakes.scenes import REFERENCE, START, Story, acts, deeds, driver, failed, job, observed, says
 
 BACKOFF = {"reason": "BackoffLimitExceeded", "message": "limit"}
 FAILED = job(JobPhase.FAILED, **BACKOFF)
@@ -227,11 +225,6 @@ def test_what_is_said_of_a_driver_that_is_started_again() -> None:
 # The Job that goes on.
 
 
-def _changes(plan: Plan) -> tuple[Action, ...]:
-    """What the plan does, but for asking why there is no driver pod yet."""
-    return tuple(action for action in acts(plan) if not isinstance(action, ReadEvents))
-
-
 NEXT = job(uid="uid-1", name="app-r1", earlier_uids=("uid-of-job",), resource_version="7")
 MAKING = replace(NEXT, in_the_making=True, phase=JobPhase.SUSPENDED)
 
@@ -242,15 +235,15 @@ def test_the_old_job_goes_when_the_new_one_counts_and_is_asked_once() -> None:
     plan = teller.look(both)
     assert acts(plan) == (DeleteJob("app-r0", "uid-of-job"),)
     assert "Job app-r1 has no driver pod yet" in says(plan)
-    assert _changes(teller.look(both, after=29)) == ()
-    assert _changes(teller.look(both, after=1)) == (DeleteJob("app-r0", "uid-of-job"),)
+    assert deeds(teller.look(both, after=29)) == ()
+    assert deeds(teller.look(both, after=1)) == (DeleteJob("app-r0", "uid-of-job"),)
 
 
 def test_the_old_drivers_end_says_nothing_about_the_new_job() -> None:
     teller = story()
     alone = observed(job=NEXT, drivers=(driver(failed()),))
     assert acts(teller.look(alone, after=0)) == ()
-    assert _changes(teller.look(alone, after=300)) == ()
+    assert deeds(teller.look(alone, after=300)) == ()
 
 
 def test_the_new_jobs_driver_is_the_one_that_counts() -> None:
