@@ -67,12 +67,24 @@ class InvalidTemplate(InvalidConfiguration):
 
 
 class ClusterError(SparkKubernetesError):
-    """The API server did not do what was asked."""
+    """
+    The API server did not do what was asked.
 
-    def __init__(self, message: str, *, status: int | None = None, reason: str | None = None) -> None:
+    `retry_after_seconds` is how long it asked to be left alone; None if it did not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        reason: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ClusterUnreachable(ClusterError):
@@ -112,11 +124,12 @@ class Invalid(ClusterError):
 
 
 class TooManyRequests(ClusterError):
-    """429; `retry_after_seconds` is what the server asked for, None if it did not say."""
+    """429: the server, or its flow control, has too much to do."""
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message, status=429, reason="TooManyRequests")
-        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            message, status=429, reason="TooManyRequests", retry_after_seconds=retry_after_seconds
+        )
 
 
 class ServerError(ClusterError):

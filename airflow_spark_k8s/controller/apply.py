@@ -129,8 +129,7 @@ async def _attempt(hands: Hands, action: Action) -> Result:
     try:
         await _call(hands, action)
     except ClusterError as error:
-        retry_after = error.retry_after_seconds if isinstance(error, TooManyRequests) else None
-        return Result(action, _trouble(error), str(error), retry_after or 0.0)
+        return Result(action, _trouble(error), str(error), error.retry_after_seconds or 0.0)
     except InvalidConfiguration as error:
         return Result(action, Trouble.REFUSED, str(error))
     return Result(action)

@@ -13,6 +13,7 @@ from airflow_spark_k8s.controller.clock import Clock
 from airflow_spark_k8s.controller.complaints import Complaints
 from airflow_spark_k8s.controller.killed_workers import with_killed_workers
 from airflow_spark_k8s.controller.world import World
+from airflow_spark_k8s.core.backoff import doubling
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.memory_groups import higher
 from airflow_spark_k8s.core.reconcile import AskSpark
@@ -31,6 +32,7 @@ from airflow_spark_k8s.kube.spark_rest import Answered, NotYet, SparkExecutor, S
 from airflow_spark_k8s.kube.watch import Interrupted, WatchUpdate, watch_objects
 
 LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_POLL_PAUSE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ async def read_settings(observer: Observer) -> None:
             observer.world.miss_settings(str(error))
         except ClusterError as error:
             observer.complaints.failed(f"reading ConfigMap {name}", error)
+            pause = max(pause, error.retry_after_seconds or 0.0)
         await observer.clock.sleep(pause * (1 + observer.clock.jitter() / 4))
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -125,16 +128,23 @@ def _plain_executor(settings: ControllerSettings, data: Mapping[str, str]) -> Ma
 
 
 async def poll_spark(observer: Observer) -> None:
-    """Ask the driver's REST interface as often as it is wanted, for ever."""
-    world = observer.world
+    """
+    Ask the driver's REST interface as often as it is wanted, for ever; less often while nobody is reached.
+    """
+    world, failures = observer.world, 0
     while True:
         world.ask_changed.clear()
         ask = world.ask
         if ask is None:
             await world.ask_changed.wait()
             continue
-        world.see_spark(await ask_spark(observer, ask))
-        await sleep_or_event(observer.clock, ask.every_seconds, world.ask_changed)
+        view = await ask_spark(observer, ask)
+        world.see_spark(view)
+        failures = failures + 1 if view.reach is Reach.UNKNOWN else 0
+        backoff = doubling(1.0, failures, LONGEST_POLL_PAUSE_SECONDS) * (1 + observer.clock.jitter() / 4)
+        if view.retry_after_seconds > 0:
+            await observer.clock.sleep(view.retry_after_seconds)
+        await sleep_or_event(observer.clock, max(ask.every_seconds, backoff), world.ask_changed)
 
 
 async def sleep_or_event(clock: Clock, seconds: float, event: asyncio.Event) -> None:
@@ -179,6 +189,7 @@ async def _with_facts(rest: SparkRest, view: SparkView) -> SparkView:
         view,
         reach=Reach.YES,
         why="",
+        retry_after_seconds=0.0,
         application_id=None,
         version=version or view.version,
         master=properties.get("spark.master", view.master),
@@ -212,7 +223,9 @@ async def _with_progress(rest: SparkRest, view: SparkView) -> SparkView:
     executors = await rest.executors()
     if not isinstance(executors, Answered):
         return _without(view, executors)
-    view = replace(view, reach=Reach.YES, why="", executors=_registered(executors.data, view))
+    view = replace(
+        view, reach=Reach.YES, why="", retry_after_seconds=0.0, executors=_registered(executors.data, view)
+    )
     tasks = await rest.tasks()
     if not isinstance(tasks, Answered):
         return view
@@ -247,5 +260,7 @@ def _registered(executors: tuple[SparkExecutor, ...], before: SparkView) -> dict
 
 
 def _without(view: SparkView, answer: NotYet | Unknown) -> SparkView:
-    reach = Reach.NO if isinstance(answer, NotYet) else Reach.UNKNOWN
-    return replace(view, reach=reach, why=answer.reason)
+    if isinstance(answer, NotYet):
+        return replace(view, reach=Reach.NO, why=answer.reason, retry_after_seconds=0.0)
+    retry_after = answer.retry_after_seconds
+    return replace(view, reach=Reach.UNKNOWN, why=answer.reason, retry_after_seconds=retry_after)

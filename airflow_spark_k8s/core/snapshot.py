@@ -145,6 +145,7 @@ class SparkView:
     driver_uid: str = ""
     reach: Reach = Reach.NO  # of the last question
     why: str = "not asked yet"  # if not YES
+    retry_after_seconds: float = 0.0  # how long the API server wants to be left alone; 0: it did not say
     asked_at: float = 0.0  # when the last question was sent
     executors: Mapping[int, RegisteredExecutor] = field(default_factory=dict)  # as of the last answer
     completed_tasks: int | None = None  # None: never told

@@ -161,7 +161,7 @@ class SparkKubernetesHook(BaseHook):
                 await amask_secret(secret)
         return self._settings
 
-    async def cluster_of(self, reference: ApplicationReference) -> Cluster:
+    async def cluster_of(self, reference: ApplicationReference, *, lasting: bool = False) -> Cluster:
         """
         As `cluster`; a call raises WrongCluster if `reference` was submitted to another cluster.
 
@@ -170,13 +170,15 @@ class SparkKubernetesHook(BaseHook):
         """
         from airflow_spark_k8s.kube.guard import guarded
 
-        server = await self.cluster()
+        server = await self.cluster(lasting=lasting)
         return guarded(server, reference, generation=lambda: server.generation)
 
-    async def cluster(self) -> ApiServer:
+    async def cluster(self, *, lasting: bool = False) -> ApiServer:
         """
         A client of the cluster, with credentials loaded; the caller closes it.
 
+        :param lasting: it will be used for so long that the connection may change: it is read again when the
+            server refuses the credentials. Only where Airflow may be asked on this event loop.
         :raises InvalidConfiguration: no such connection, or one that cannot work.
         :raises ClusterError: a credential plug-in failed.
         """
@@ -184,7 +186,11 @@ class SparkKubernetesHook(BaseHook):
         from airflow_spark_k8s.kube.client import ApiServer
 
         settings = await self.load_settings()
-        return await ApiServer.open(settings.cluster)
+        return await ApiServer.open(settings.cluster, renew=self._renewed if lasting else None)
+
+    async def _renewed(self) -> ClusterSettings:
+        self._settings = None
+        return (await self.load_settings()).cluster
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the cluster answers and grants all that is needed, and a sentence about it."""

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import socket
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -18,7 +18,7 @@ from yarl import URL
 from airflow_spark_k8s.exceptions import ClusterUnreachable
 from airflow_spark_k8s.kube.cluster import JSON, SILENT
 from airflow_spark_k8s.kube.config import ClusterSettings
-from airflow_spark_k8s.kube.credentials import REFRESH_SECONDS, Credentials, Endpoint
+from airflow_spark_k8s.kube.credentials import REFRESH_SECONDS, Credentials, Endpoint, Renew
 from airflow_spark_k8s.kube.errors import error_from_answer, unreachable
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 CONNECT_SECONDS = 15.0
+OPENING_SECONDS = 30.0
 MAX_CONNECTIONS = 100
 USER_AGENT = "airflow-spark-k8s"
 
@@ -44,18 +45,25 @@ class ApiServer:
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    async def open(cls, settings: ClusterSettings, *, refresh_seconds: float = REFRESH_SECONDS) -> ApiServer:
+    async def open(
+        cls,
+        settings: ClusterSettings,
+        *,
+        refresh_seconds: float = REFRESH_SECONDS,
+        renew: Renew | None = None,
+    ) -> ApiServer:
         """
         A client whose credentials are loaded; nothing has been asked of the server yet.
 
-        `refresh_seconds` is how long credentials are used before their source is asked again.
+        `refresh_seconds` is how long credentials are used before their source is asked again. `renew` gives
+        the settings as they are now, for when those at hand are refused; None: they never change.
 
         Raises:
             InvalidConfiguration: the kubeconfig or service account is missing or malformed.
             Unauthorized: a credential plug-in failed.
 
         """
-        credentials = await Credentials.load(settings, refresh_seconds=refresh_seconds)
+        credentials = await Credentials.load(settings, refresh_seconds=refresh_seconds, renew=renew)
         return cls(credentials, tcp_keepalive=settings.tcp_keepalive)
 
     @property
@@ -115,7 +123,10 @@ class ApiServer:
         call = _Call("GET", path, params)
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=timeout_seconds)
         with self._translated(call):
-            async with self._response(call, limits) as response:
+            async with AsyncExitStack() as stack:
+                # A server begins its answer at once, however long the first event takes.
+                async with asyncio.timeout(min(OPENING_SECONDS, timeout_seconds)):
+                    response = await stack.enter_async_context(self._response(call, limits))
                 rest = b""
                 async for chunk in _chunks(response, call, self.host):
                     *lines, rest = (rest + chunk).split(b"\n")
@@ -149,7 +160,9 @@ class ApiServer:
             await self._credentials.replace(generation)
             if self.host != host:
                 # Whether this is the same cluster under another name, the caller has to find out first.
-                raise ClusterUnreachable(f"the kubeconfig names {self.host} instead of {host} now ({call})")
+                raise ClusterUnreachable(
+                    f"the connection leads to {self.host} instead of {host} now ({call})"
+                )
             response = await self._send(call, limits)
         try:
             if response.status >= 300:

@@ -30,6 +30,11 @@ REFRESH_SECONDS = 60.0
 IDENTITY_PROVIDER_SECONDS = 90.0
 """For all that loading may ask of somebody else; longer than a plug-in may take."""
 
+RENEWAL_SECONDS = 20.0
+"""How long Airflow is waited for when a connection is read again."""
+
+Renew = Callable[[], Awaitable[ClusterSettings]]
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -51,8 +56,10 @@ class Credentials:
         endpoint: Endpoint,
         namespace: str,
         refresh_seconds: float,
+        renew: Renew | None,
     ) -> None:
         self._settings = settings
+        self._renew = renew
         self._source = source
         self._refresh_seconds = refresh_seconds
         self._refreshed_at = asyncio.get_running_loop().time()
@@ -63,10 +70,17 @@ class Credentials:
 
     @classmethod
     async def load(
-        cls, settings: ClusterSettings, *, refresh_seconds: float = REFRESH_SECONDS
+        cls,
+        settings: ClusterSettings,
+        *,
+        refresh_seconds: float = REFRESH_SECONDS,
+        renew: Renew | None = None,
     ) -> Credentials:
         """
         Credentials read from their source: kubeconfig, service account, plug-in.
+
+        :param renew: gives the settings as they are now, once those at hand are refused; None: they never
+            change.
 
         Raises:
             InvalidConfiguration: the source is missing or malformed.
@@ -75,7 +89,7 @@ class Credentials:
         """
         source, endpoint = await _load(settings)
         namespace = await asyncio.to_thread(namespace_of, settings)
-        return cls(settings, source, endpoint, namespace, refresh_seconds)
+        return cls(settings, source, endpoint, namespace, refresh_seconds, renew)
 
     async def headers(self) -> dict[str, str]:
         """What authenticates a request; refreshed about once a minute, empty with client certificates."""
@@ -123,9 +137,23 @@ class Credentials:
             self.endpoint = await asyncio.to_thread(_endpoint, self._source.configuration)
 
     async def _reload(self) -> None:
-        self._source, self.endpoint = await _load(self._settings)
+        settings = await self._renewed()
+        self._source, self.endpoint = await _load(settings)
+        self._settings = settings
         self._refreshed_at = asyncio.get_running_loop().time()
         self.generation += 1
+
+    async def _renewed(self) -> ClusterSettings:
+        """The settings as they are now; those at hand if nobody tells."""
+        if self._renew is None:
+            return self._settings
+        try:
+            async with asyncio.timeout(RENEWAL_SECONDS):
+                return await self._renew()
+        except InvalidConfiguration:
+            raise
+        except Exception:  # Airflow may be away as well: what is at hand is tried once more
+            return self._settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,14 +64,14 @@ def error_from_status(
     code = int(http_status or status.get("code") or 500)
     reason = status.get("reason") or None
     message = f"{status.get('message') or reason or 'no message'} ({call}: HTTP {code})"
+    details = status.get("details") or {}
+    patience = _first(retry_after, details.get("retryAfterSeconds"))
     if code == 429:
-        details = status.get("details") or {}
-        return TooManyRequests(
-            message, retry_after_seconds=_first(retry_after, details.get("retryAfterSeconds"))
-        )
+        return TooManyRequests(message, retry_after_seconds=patience)
     if code == 401:
         message += "; the connection's credentials are not accepted, or no longer: renew them at their source"
-    return _class_of(code, reason, message)(message, status=code, reason=reason)
+    error = _class_of(code, reason, message)
+    return error(message, status=code, reason=reason, retry_after_seconds=patience)
 
 
 def unreachable(host: str, call: str, error: BaseException) -> ClusterUnreachable:

@@ -58,6 +58,7 @@ class Unknown:
 
     reason: str
     lasting: bool = False
+    retry_after_seconds: float = 0.0  # how long the API server wants to be left alone; 0: it did not say
 
 
 Answer = Answered[T] | NotYet | Unknown
@@ -211,7 +212,7 @@ def without_answer(error: ClusterError) -> NotYet | Unknown:
         return _from_proxy(error)
     if isinstance(error, ClusterUnreachable):
         return Unknown(f"the API server does not answer: {error}")
-    return Unknown(str(error))
+    return Unknown(str(error), retry_after_seconds=error.retry_after_seconds or 0.0)
 
 
 _NOBODY_LISTENS = ("connection refused", "connection reset", "EOF", "no address")
@@ -221,7 +222,8 @@ def _from_proxy(error: ServerError) -> NotYet | Unknown:
     text = str(error)
     if any(sign in text for sign in _NOBODY_LISTENS):
         return NotYet("the driver's UI port is not open")
-    return Unknown(f"the API server cannot reach the driver pod: {text}")
+    patience = error.retry_after_seconds or 0.0
+    return Unknown(f"the API server cannot reach the driver pod: {text}", retry_after_seconds=patience)
 
 
 def application_from_json(body: Mapping[str, Any]) -> SparkApplicationInfo:

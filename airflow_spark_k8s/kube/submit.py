@@ -41,6 +41,7 @@ __all__ = ["Submitted", "driver_log", "preflight", "retain", "submit"]
 DRIVER_CONTAINER = "spark-kubernetes-driver"
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
+REPEAT_SECONDS = 60.0
 
 # A server also answers 409 to a creation: when others book on the same quota at that moment.
 _MAY_PASS = (ClusterUnreachable, ServerError, TooManyRequests, Conflict)
@@ -63,6 +64,8 @@ async def submit(
     identity: Identity,
     *,
     sleep: Callable[[float], Awaitable[None]],
+    jitter: Callable[[], float] = lambda: 0.0,
+    report: Callable[[str], None] = lambda line: None,
     patience_seconds: float = 120.0,
 ) -> Submitted:
     """
@@ -73,13 +76,15 @@ async def submit(
     else it is removed, and its pods are waited for.
 
     :param sleep: called while something is waited for: pods that end, a server that does not answer.
+    :param jitter: a number in [0, 1); spreads pauses.
+    :param report: is given a line about what is waited for, once a minute.
     :param patience_seconds: how long to sleep in all before an error is raised.
     :raises InvalidConfiguration: the name is taken by somebody else's Job, or a later try is at work.
     :raises Conflict: pods of an earlier try did not end in time, or others kept getting in the way.
     :raises ClusterError: the server refuses, or did not answer for `patience_seconds`.
     """
     submission = _Submission(cluster, manifests, identity)
-    patience = _Patience(sleep, patience_seconds)
+    patience = _Patience(sleep, jitter, report, patience_seconds)
     while True:
         try:
             return await submission.attempt()
@@ -130,19 +135,32 @@ class _Replaced(Exception):
 
 
 class _Patience:
-    def __init__(self, sleep: Callable[[float], Awaitable[None]], seconds: float) -> None:
+    def __init__(
+        self,
+        sleep: Callable[[float], Awaitable[None]],
+        jitter: Callable[[], float],
+        report: Callable[[str], None],
+        seconds: float,
+    ) -> None:
         self._sleep = sleep
+        self._jitter = jitter
+        self._report = report
         self._left_seconds = seconds
         self._next_seconds = FIRST_PAUSE_SECONDS
+        self._silent_seconds = REPEAT_SECONDS
 
     async def wait(self, error: ClusterError) -> None:
         if self._left_seconds <= 0:
             raise error
-        seconds = self._next_seconds
-        if isinstance(error, TooManyRequests) and error.retry_after_seconds is not None:
+        seconds = self._next_seconds * (1 + self._jitter() / 4)
+        if error.retry_after_seconds is not None:
             seconds = max(seconds, error.retry_after_seconds)
         seconds = min(seconds, self._left_seconds)
         self._left_seconds -= seconds
+        if self._silent_seconds >= REPEAT_SECONDS:
+            self._silent_seconds = 0.0
+            self._report(f"not submitted yet: {error}; trying again")
+        self._silent_seconds += seconds
         self._next_seconds = min(2 * self._next_seconds, LONGEST_PAUSE_SECONDS)
         await self._sleep(seconds)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from airflow_spark_k8s.core.spec import Manifest
-from airflow_spark_k8s.exceptions import ClusterError, ClusterUnreachable, Gone, TooManyRequests
+from airflow_spark_k8s.exceptions import ClusterError, ClusterUnreachable, Gone
 from airflow_spark_k8s.kube.cluster import JSON, SILENT, Cluster
 from airflow_spark_k8s.kube.errors import error_from_status
 
@@ -145,8 +145,9 @@ class _Pauses:
     async def wait(self, error: ClusterError | None = None) -> None:
         seconds = self._next_seconds * (0.5 + self.jitter() / 2)
         self._next_seconds = min(2 * self._next_seconds, LONGEST_PAUSE_SECONDS)
-        if isinstance(error, TooManyRequests) and error.retry_after_seconds is not None:
-            seconds = max(seconds, error.retry_after_seconds)
+        if error is not None and error.retry_after_seconds is not None:
+            # Never earlier than asked for, and not all at the same moment.
+            seconds = max(seconds, error.retry_after_seconds * (1 + self.jitter() / 4))
         await self._sleep(seconds)
 
     async def wait_briefly(self) -> None:

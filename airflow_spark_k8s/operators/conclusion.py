@@ -11,9 +11,11 @@ from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.exceptions import NotFound, SparkKubernetesError
 
 if TYPE_CHECKING:
+    from airflow_spark_k8s.controller.patience import Patience
     from airflow_spark_k8s.core.spec import ApplicationReference
     from airflow_spark_k8s.kube.cluster import Cluster
 
+OUTAGE_SECONDS = 90.0  # for all calls together: an API server that is updated is away for 20 to 60 s
 _EXPLAINING_LINES = 300  # Spark's stack traces are long, and what follows them is, too
 _TOLD_BY_THE_LOG = (Verdict.DRIVER_FAILED, Verdict.DRIVER_OUT_OF_MEMORY)
 _FOREIGN_MASTER = "Secret keys provided via files is only allowed in Kubernetes mode"
@@ -45,19 +47,23 @@ async def conclude(
 
     The Job is the one that the application ended in, which may have gone on for that of `reference`.
 
-    The verdict is known by now, so nothing that goes wrong here is raised. An application that may still run
-    because nobody has seen it end is left alone.
+    The verdict is known by now, so nothing that goes wrong here is raised; a short outage is waited for. An
+    application that may still run because nobody has seen it end is left alone.
 
     :returns: the outcome, with a better reason for a failure if the driver's log tells it.
     """
+    from airflow_spark_k8s.controller.clock import SystemClock
+    from airflow_spark_k8s.controller.patience import Patience
+
     if outcome.verdict is Verdict.SIGHT_LOST:
         return outcome
+    patience = Patience(SystemClock(), OUTAGE_SECONDS, log.warning)
     needed = max(log_lines, _EXPLAINING_LINES if outcome.verdict in _TOLD_BY_THE_LOG else 0)
     if outcome.driver_pod is not None and needed > 0:
-        lines = await _driver_log(cluster, reference.namespace, outcome.driver_pod, needed, log)
+        lines = await _driver_log(cluster, patience, reference.namespace, outcome.driver_pod, needed, log)
         _print(lines[-log_lines:] if log_lines else [], outcome.driver_pod, log)
         outcome = explained(outcome, lines)
-    await _retain(cluster, outcome.job_of(reference), retention_seconds, log)
+    await _retain(cluster, patience, outcome.job_of(reference), retention_seconds, log)
     return outcome
 
 
@@ -84,12 +90,16 @@ def explained(outcome: Outcome, lines: Sequence[str]) -> Outcome:
     return replace(outcome, verdict=Verdict.DRIVER_TOOK_OVER, message=message)
 
 
-async def _driver_log(cluster: Cluster, namespace: str, pod: str, lines: int, log: Log) -> list[str]:
+async def _driver_log(
+    cluster: Cluster, patience: Patience, namespace: str, pod: str, lines: int, log: Log
+) -> list[str]:
     """The driver's last lines; none if they cannot be read."""
     from airflow_spark_k8s.kube.submit import driver_log
 
     try:
-        text = await driver_log(cluster, namespace, pod, lines)
+        text = await patience.of(
+            f"reading the log of driver pod {pod}", lambda: driver_log(cluster, namespace, pod, lines)
+        )
     except NotFound:
         log.info("The driver pod %s is gone, and its log with it.", pod)
         return []
@@ -108,10 +118,14 @@ def _print(lines: Sequence[str], pod: str, log: Log) -> None:
     log.info("::endgroup::")
 
 
-async def _retain(cluster: Cluster, reference: ApplicationReference, seconds: int, log: Log) -> None:
+async def _retain(
+    cluster: Cluster, patience: Patience, reference: ApplicationReference, seconds: int, log: Log
+) -> None:
     from airflow_spark_k8s.kube.submit import retain
 
     try:
-        await retain(cluster, reference, seconds)
+        await patience.of(
+            f"setting the retention of Job {reference.job_name}", lambda: retain(cluster, reference, seconds)
+        )
     except SparkKubernetesError as error:
         log.warning("Job %s stays longer than asked for: %s", reference.job_name, error)

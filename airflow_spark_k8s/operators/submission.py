@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from airflow_spark_k8s.operators.plan import Plan
 
 
+OUTAGE_SECONDS = 90.0
+"""An API server that is updated or moved is away for 20 to 60 s."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watching:
     """Whether, and for how long, a submitted application is watched here."""
@@ -49,27 +53,24 @@ async def submit_application(
     """
     Submit the application, or find it submitted.
 
-    :raises ClusterError: if the API server cannot be reached or refuses.
+    :raises ClusterError: if the API server refuses, or cannot be reached for longer than a short outage.
     """
-    from airflow_spark_k8s.kube.node_sizes import size_warnings
-    from airflow_spark_k8s.kube.preflight import preflight
-    from airflow_spark_k8s.kube.recovery_preflight import node_limit, recovery_warnings
-    from airflow_spark_k8s.templates.quality import heap_warnings, quality_lines, rendered_pods
+    from airflow_spark_k8s.controller.clock import SystemClock
+    from airflow_spark_k8s.controller.patience import Patience
+    from airflow_spark_k8s.templates.quality import heap_warnings, quality_lines
 
     for line in quality_lines(plan.application, plan.manifests):
         log.info("%s", line)
-    warnings = [*heap_warnings(plan.application, plan.manifests)]
+    for warning in heap_warnings(plan.application, plan.manifests):
+        log.warning("%s", warning)
     cluster = await hook.cluster()
     try:
-        warnings += await preflight(cluster, plan.manifests, plan.priority_fields)
-        node_limit_mib = await node_limit(cluster, plan.application, plan.manifests)
-        plan = _limited(plan, node_limit_mib)
-        warnings += await recovery_warnings(cluster, plan.application, plan.manifests, plan.priority_fields)
-        warnings += await size_warnings(cluster, rendered_pods(plan.application, plan.manifests))
-        for warning in warnings:
+        patience = Patience(SystemClock(), OUTAGE_SECONDS, log.warning)
+        checked = await patience.of("checking the application", lambda: _checked(cluster, plan))
+        for warning in checked.warnings:
             log.warning("%s", warning)
         try:
-            submission = await _submit(cluster, plan, log, watching)
+            submission = await _submit(cluster, checked, log, watching)
         except WrongCluster:
             raise
         except Exception:
@@ -77,9 +78,35 @@ async def submit_application(
             with suppress(ClusterError):
                 await remove_applications(cluster, plan.application.namespace, plan.identity.ti_id)
             raise
-        return replace(submission, node_limit_mib=node_limit_mib)
+        return replace(submission, node_limit_mib=checked.node_limit_mib)
     finally:
         await cluster.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A plan that the cluster has nothing against."""
+
+    plan: Plan
+    namespace_uid: str  # empty: it may not be read
+    node_limit_mib: int | None  # what the largest node leaves room for; None: not known
+    warnings: tuple[str, ...]
+
+
+async def _checked(cluster: Cluster, plan: Plan) -> _Checked:
+    from airflow_spark_k8s.kube.guard import namespace_uid
+    from airflow_spark_k8s.kube.node_sizes import size_warnings
+    from airflow_spark_k8s.kube.preflight import preflight
+    from airflow_spark_k8s.kube.recovery_preflight import node_limit, recovery_warnings
+    from airflow_spark_k8s.templates.quality import rendered_pods
+
+    warnings = [*await preflight(cluster, plan.manifests, plan.priority_fields)]
+    node_limit_mib = await node_limit(cluster, plan.application, plan.manifests)
+    plan = _limited(plan, node_limit_mib)
+    warnings += await recovery_warnings(cluster, plan.application, plan.manifests, plan.priority_fields)
+    warnings += await size_warnings(cluster, rendered_pods(plan.application, plan.manifests))
+    uid = await namespace_uid(cluster, plan.application.namespace)
+    return _Checked(plan, uid, node_limit_mib, tuple(warnings))
 
 
 def _limited(plan: Plan, node_limit_mib: int | None) -> Plan:
@@ -94,16 +121,22 @@ def _limited(plan: Plan, node_limit_mib: int | None) -> Plan:
     return replace(plan, application=application, manifests=with_settings(plan.manifests, application))
 
 
-async def _submit(cluster: ApiServer, plan: Plan, log: Log, watching: Watching) -> Submission:
+async def _submit(cluster: ApiServer, checked: _Checked, log: Log, watching: Watching) -> Submission:
     from airflow_spark_k8s.controller.clock import SystemClock
     from airflow_spark_k8s.controller.loop import run
-    from airflow_spark_k8s.kube.guard import guarded, namespace_uid
+    from airflow_spark_k8s.kube.guard import guarded
     from airflow_spark_k8s.kube.submit import CREATED, submit
 
     clock = SystemClock()
-    uid = await namespace_uid(cluster, plan.application.namespace)
-    submitted = await submit(cluster, plan.manifests, plan.identity, sleep=clock.sleep)
-    reference = replace(submitted.reference, namespace_uid=uid)
+    submitted = await submit(
+        cluster,
+        checked.plan.manifests,
+        checked.plan.identity,
+        sleep=clock.sleep,
+        jitter=clock.jitter,
+        report=lambda line: log.info("%s", line),
+    )
+    reference = replace(submitted.reference, namespace_uid=checked.namespace_uid)
     log.info(
         "Application %s is %s: Job %s in namespace %s, uid %s",
         reference.application,

@@ -196,7 +196,7 @@ class SparkKubernetesJobTrigger(BaseTrigger):
     async def _cluster(self) -> Cluster:
         from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
 
-        return await SparkKubernetesHook(self.conn_id).cluster_of(self._application())
+        return await SparkKubernetesHook(self.conn_id).cluster_of(self._application(), lasting=True)
 
     async def _remove(self, state: str | None) -> None:
         from airflow_spark_k8s.triggers.removal import remove_applications

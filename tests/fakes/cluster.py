@@ -23,6 +23,7 @@ class Fault:
     error: Callable[[], ClusterError]
     times: int = 1
     after_effect: bool = False  # the call is carried out, only its answer is lost
+    hangs: bool = False  # the error comes only when the caller's time is up
 
 
 @dataclass
@@ -33,6 +34,7 @@ class FakeCluster:
     events: list[tuple[int, str, JSON]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)  # writes only
+    asked: list[tuple[float, str, str]] = field(default_factory=list)  # all calls: when, method, path
     created: list[tuple[float, str]] = field(default_factory=list)  # when, path
     listeners: list[Callable[[str, str, JSON], None]] = field(default_factory=list)  # after each change
     texts: dict[str, Callable[[Mapping[str, str]], str]] = field(default_factory=dict)  # path -> answer
@@ -107,6 +109,7 @@ class FakeCluster:
         await self._step()
         fault = self._fault(method, path)
         if fault is not None and not fault.after_effect:
+            await self._hang(fault, timeout_seconds)
             raise fault.error()
         answer = copy.deepcopy(self._handle(method, path, params or {}, body))
         await self._step()
@@ -121,6 +124,7 @@ class FakeCluster:
         await self._step()
         fault = self._fault("GET", path)
         if fault is not None:
+            await self._hang(fault, timeout_seconds)
             raise fault.error()
         if path not in self.texts:
             raise NotFound(path, status=404, reason="NotFound")
@@ -133,6 +137,7 @@ class FakeCluster:
         await asyncio.sleep(LATENCY_SECONDS)
         fault = self._fault("WATCH", path)
         if fault is not None:
+            await self._hang(fault, timeout_seconds)
             raise fault.error()
         position, cut = int(params["resourceVersion"]), self._cut
         matching: set[str] = set()
@@ -155,7 +160,13 @@ class FakeCluster:
         self.on_step()
         await asyncio.sleep(LATENCY_SECONDS)
 
+    @staticmethod
+    async def _hang(fault: Fault, timeout_seconds: float) -> None:
+        if fault.hangs:
+            await asyncio.sleep(timeout_seconds)
+
     def _fault(self, method: str, path: str) -> Fault | None:
+        self.asked.append((asyncio.get_running_loop().time(), method, path))
         for fault in self.faults:
             if fault.times > 0 and fault.matches(method, path):
                 fault.times -= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,6 +53,12 @@ _COMMON = (
     Mishap.DELETE_DRIVER,
     Mishap.EXECUTOR_OOM,
     Mishap.EXECUTOR_CRASH,
+)
+_CHURN = (  # of executors: only where many ids are given out can one be given out twice
+    Mishap.EXECUTOR_CRASH,
+    Mishap.EXECUTOR_OOM,
+    Mishap.EVICT_EXECUTOR,
+    Mishap.DELETE_EXECUTOR,
 )
 _SELDOM = (Mishap.DRIVER_OOM, Mishap.DRIVER_CRASH, Mishap.DELETE_JOB)
 
@@ -137,6 +143,7 @@ def draw(seed: int) -> Scenario:
     calm = temper is Temper.CALM
     calm_at = 0.0 if calm else chance.uniform(30, 400)
     most = {Temper.CALM: 0, Temper.LIGHT: 3, Temper.HEAVY: 10}[temper]
+    churn = 0 if calm else chance.choice([0, 0, chance.randint(5, 30)])
     return Scenario(
         seed=seed,
         temper=temper,
@@ -146,7 +153,13 @@ def draw(seed: int) -> Scenario:
         calm_at=calm_at,
         application=_application(chance),
         tries=tuple(_try(chance, temper) for _ in range(MAX_TRIES)),
-        mishaps=tuple(_mishap(chance, calm_at) for _ in range(chance.randint(0, most))),
+        mishaps=(
+            *(
+                _mishap(chance, calm_at, [*Mishap, *_COMMON, *_COMMON])
+                for _ in range(chance.randint(0, most))
+            ),
+            *(_mishap(chance, calm_at, _CHURN) for _ in range(churn)),
+        ),
         spells=tuple(_spell(chance, calm_at) for _ in range(chance.randint(0, most))),
     )
 
@@ -184,8 +197,7 @@ def _lifetime(chance: random.Random) -> Lifetime:
     return Lifetime(None, int(chance.expovariate(1 / 40)))
 
 
-def _mishap(chance: random.Random, calm_at: float) -> Planned:
-    kinds = [*Mishap, *_COMMON, *_COMMON]
+def _mishap(chance: random.Random, calm_at: float, kinds: Sequence[Mishap]) -> Planned:
     mishap = chance.choice(kinds)
     if mishap in _SELDOM and chance.random() < 0.5:
         mishap = chance.choice(_COMMON)

@@ -145,7 +145,16 @@ class _Try:
         stage.limits[manifests.application] = application.max_driver_restarts
         wire = stage.wire(worker)
         try:
-            submitted = await worker.run(submit(wire, manifests, self._identity, sleep=worker.clock.sleep))
+            submitted = await worker.run(
+                submit(
+                    wire,
+                    manifests,
+                    self._identity,
+                    sleep=worker.clock.sleep,
+                    jitter=worker.clock.jitter,
+                    report=lambda line: stage.log(worker.name, line),
+                )
+            )
         except ProcessDied:
             stage.trace.count("worker died in the submission")
             stage.trace.say(worker.name, "died")

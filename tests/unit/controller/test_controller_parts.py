@@ -297,7 +297,26 @@ def test_complaints_come_once_a_minute_and_end_with_a_word() -> None:
         complaints.works("it")
         return lines
 
-    assert in_virtual_time(main()) == ["it: no; trying again"] * 2 + ["it: works again"]
+    assert in_virtual_time(main()) == ["it: no; trying again"] * 2 + ["the API server: works again"]
+
+
+def test_an_outage_is_one_complaint_whatever_suffers_from_it() -> None:
+    async def main() -> list[str]:
+        lines: list[str] = []
+        complaints = Complaints(LoopClock(), lines.append)
+        complaints.failed("one", ServerError("no"))
+        complaints.failed("two", ServerError("no"))
+        complaints.failed("two", Forbidden("you may not", status=403))
+        complaints.works("one")
+        complaints.works("two")
+        return lines
+
+    assert in_virtual_time(main()) == [
+        "one: no; trying again",
+        "two: you may not; trying again",
+        "two: works again",
+        "the API server: works again",
+    ]
 
 
 def _driver(version: int = 1, **parts: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from aiohttp import web
 from fake_server import TestServer
 
 from airflow_spark_k8s.core.request import RecoveryRequest, Shaping
-from airflow_spark_k8s.exceptions import InvalidConfiguration
+from airflow_spark_k8s.exceptions import InvalidConfiguration, Unauthorized
 from airflow_spark_k8s.hooks.spark_kubernetes import (
     RECOVERY_EXTRAS,
     SHAPING_EXTRAS,
@@ -162,6 +162,25 @@ async def test_a_cluster_is_opened_on_an_event_loop(connection: MakeConnection, 
     async with await hook.cluster() as cluster:
         assert await cluster.request("GET", "/version") == {"gitVersion": "v1.36.0"}
     assert (await hook.load_settings()).namespace == "spark"
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+async def test_a_lasting_client_follows_its_connection(
+    connection: MakeConnection, server: TestServer, lasting: bool
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        good = request.headers["Authorization"] == "Bearer new-t0ken"
+        return web.json_response({}, status=200 if good else 401)
+
+    server.answer = answer
+    hook = SparkKubernetesHook(connection({"kube_config": server.kubeconfig(token="old-t0ken")}))
+    async with await hook.cluster(lasting=lasting) as cluster:
+        connection({"kube_config": server.kubeconfig(token="new-t0ken")})
+        if lasting:
+            assert await cluster.request("GET", "/version") == {}
+        else:
+            with pytest.raises(Unauthorized):
+                await cluster.request("GET", "/version")
 
 
 def test_credentials_of_a_kubeconfig_are_masked(connection: MakeConnection) -> None:

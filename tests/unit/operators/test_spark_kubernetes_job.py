@@ -27,6 +27,7 @@ from airflow_spark_k8s.exceptions import (
     WrongCluster,
 )
 from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
+from airflow_spark_k8s.operators import conclusion, submission
 from airflow_spark_k8s.operators.learning import KEY
 from airflow_spark_k8s.operators.plan import Plan
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
@@ -42,7 +43,9 @@ REFERENCE = ApplicationReference(
 
 @pytest.fixture
 def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Makes a connection to a cluster that does not answer; its id comes back."""
+    """Makes a connection to a cluster that does not answer, nor ever will; its id comes back."""
+    for module in (conclusion, submission):
+        monkeypatch.setattr(module, "OUTAGE_SECONDS", 0.0)
     server = {"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}]}
     server |= {"users": [{"name": "u", "user": {"token": "t"}}], "current-context": "x"}
     server |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}

@@ -55,11 +55,15 @@ async def logged(cluster: FakeApi, **kwargs: Any) -> Log:
 
 
 async def submitted_to(cluster: FakeApi, log: Log, **kwargs: Any) -> Submission:
+    return await submitted_plan(cluster, log, plan(**kwargs))
+
+
+async def submitted_plan(cluster: FakeApi, log: Log, submitted: Plan) -> Submission:
     async def connected() -> FakeApi:
         return cluster
 
     hook: Any = SimpleNamespace(cluster=connected)
-    return await submit_application(hook, plan(**kwargs), log=log, watching=Watching(to_the_end=False))
+    return await submit_application(hook, submitted, log=log, watching=Watching(to_the_end=False))
 
 
 async def test_it_says_what_executors_may_use_and_how_they_are_treated() -> None:
