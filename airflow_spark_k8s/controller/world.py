@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from dataclasses import replace
+from typing import TypeVar
 
 from airflow_spark_k8s.core.job_chain import JobChain, job_chain
 from airflow_spark_k8s.core.job_state import JobState, job_state
@@ -24,6 +25,8 @@ from airflow_spark_k8s.core.snapshot import (
 )
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
 from airflow_spark_k8s.kube.watch import Changed, Interrupted, Listed, WatchUpdate
+
+PodT = TypeVar("PodT", DriverPod, ExecutorPod)
 
 
 class World:
@@ -241,9 +244,13 @@ class World:
             del self._jobs[job.uid]
 
     def _replace_pods(self, pods: tuple[Manifest, ...]) -> None:
-        before, self._drivers, self._executors = self._drivers, {}, {}
+        before, self._drivers = self._drivers, {}
+        executors, self._executors = self._executors, {}
         for pod in pods:
             self._put_pod(pod)
+        # The list may have been made before something that is known by now.
+        self._drivers = {uid: _newer(before.get(uid), seen) for uid, seen in self._drivers.items()}
+        self._executors = {uid: _newer(executors.get(uid), seen) for uid, seen in self._executors.items()}
         for uid in before.keys() - self._drivers.keys():
             self._gone_drivers[uid] = departed_driver(before[uid])
         self._pods_listed = True
@@ -251,11 +258,11 @@ class World:
     def _put_pod(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]
         if is_driver(pod):
-            self._drivers[uid] = driver_pod(pod)
+            self._drivers[uid] = _newer(self._drivers.get(uid), driver_pod(pod))
             return
         executor = executor_pod_of(pod)
         if executor is not None:
-            self._executors[uid] = executor
+            self._executors[uid] = _newer(self._executors.get(uid), executor)
 
     def _remove_pod(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]
@@ -264,3 +271,8 @@ class World:
         executor = executor_pod_of(pod)
         if self._executors.pop(uid, None) is not None and executor is not None:
             self._departed[uid] = executor
+
+
+def _newer(known: PodT | None, seen: PodT) -> PodT:
+    """What is `seen` of a pod, unless it has ended: that is final, however late an older event comes."""
+    return known if known is not None and known.ended and not seen.ended else seen

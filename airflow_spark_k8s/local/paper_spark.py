@@ -30,6 +30,7 @@ class SparkModel:
     tasks: int = 20
     task_seconds: float = 1.0
     exit_code: int = 0  # of the driver after its last task
+    term_seconds: float = 0.0  # that driver and executors take to end after SIGTERM
     ui: bool = True  # False: nothing listens on the UI's port
     version: str = "4.3.0"
     remove_reason: str = "lost"  # what the driver says of an executor that it has lost
@@ -81,9 +82,18 @@ class PaperSpark:
         self.applications: dict[str, PaperApplication] = {}  # by the driver pod's uid
         self._cluster = cluster
         self._seen: set[str] = set()
-        driver = PaperScript(ready_seconds=self.model.port_seconds, log="Running Spark on paper\n")
-        cluster.runtime.script(driver, labels={"spark-role": "driver"})
+        for role in ("driver", "executor"):
+            cluster.runtime.script(self.script(role), labels={"spark-role": role})
         cluster.store.subscribe(self._on_event)
+
+    def script(self, role: str, *, pull_error: str | None = None) -> PaperScript:
+        """What becomes of a `driver` or an `executor`; `pull_error` None: it has its image."""
+        return PaperScript(
+            pull_error=pull_error,
+            ready_seconds=self.model.port_seconds if role == "driver" else 0.0,
+            term_seconds=self.model.term_seconds,
+            log="Running Spark on paper\n" if role == "driver" else "",
+        )
 
     def application(self, driver_pod: str) -> PaperApplication:
         """The latest application of the driver pod of that name; raises `LookupError`."""

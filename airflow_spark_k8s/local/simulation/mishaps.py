@@ -12,7 +12,6 @@ from airflow_spark_k8s.local.disruption import disrupt
 from airflow_spark_k8s.local.errors import ApiError
 from airflow_spark_k8s.local.kubelet_node import NodeOffer
 from airflow_spark_k8s.local.manifests import key_of
-from airflow_spark_k8s.local.paper_runtime import PaperScript
 from airflow_spark_k8s.local.resources import JOBS, NAMESPACES, NODES, PODS, RESOURCE_QUOTAS
 from airflow_spark_k8s.local.simulation.scenario import Mishap, Planned
 from airflow_spark_k8s.local.simulation.stage import NAMESPACE, Stage
@@ -155,15 +154,10 @@ async def _exhaust(stage: Stage, seconds: float, chance: random.Random) -> None:
 
 async def _break_registry(stage: Stage, seconds: float, chance: random.Random) -> None:
     role = chance.choice(["driver", "executor"])
-    ready = stage.spark.model.port_seconds if role == "driver" else 0.0
-    labels = {"spark-role": role}
-    stage.cluster.runtime.script(
-        PaperScript(ready_seconds=ready, pull_error="registry: 503 Service Unavailable"), labels=labels
-    )
+    runtime, labels = stage.cluster.runtime, {"spark-role": role}
+    runtime.script(stage.spark.script(role, pull_error="registry: 503 Service Unavailable"), labels=labels)
     await asyncio.sleep(seconds)
-    stage.cluster.runtime.script(
-        PaperScript(ready_seconds=ready, log="Running Spark on paper\n"), labels=labels
-    )
+    runtime.script(stage.spark.script(role), labels=labels)
 
 
 async def _refuse(stage: Stage, seconds: float, _: random.Random) -> None:

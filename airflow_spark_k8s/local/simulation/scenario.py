@@ -89,6 +89,7 @@ class Application:
     exit_code: int  # of the driver after its last task
     ui: bool  # whether the driver's REST interface can be asked
     registration_seconds: float
+    term_seconds: float  # that driver and executors take to end after SIGTERM
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ def _application(chance: random.Random) -> Application:
         exit_code=chance.choice([0, 0, 0, 0, 1, 3, 101]),
         ui=chance.random() < 0.9,
         registration_seconds=chance.uniform(0.5, 8.0),
+        term_seconds=chance.choice([0.0, 0.0, chance.uniform(0, 5), chance.uniform(5, 40)]),
     )
 
 

@@ -64,6 +64,7 @@ class Stage:
         model = SparkModel(
             tasks=application.tasks,
             exit_code=application.exit_code,
+            term_seconds=application.term_seconds,
             ui=application.ui,
             registration_seconds=application.registration_seconds,
         )

@@ -29,8 +29,9 @@ from airflow_spark_k8s.core.actions import (
 )
 from airflow_spark_k8s.core.burst import Rollout
 from airflow_spark_k8s.core.executor_ids import IdMarks
+from airflow_spark_k8s.core.pod_state import Failed
 from airflow_spark_k8s.core.settings import ControllerSettings
-from airflow_spark_k8s.core.spec import AllocationSettings
+from airflow_spark_k8s.core.spec import AllocationSettings, Manifest
 from airflow_spark_k8s.exceptions import (
     ClusterError,
     ClusterUnreachable,
@@ -41,7 +42,7 @@ from airflow_spark_k8s.exceptions import (
     ServerError,
     TooManyRequests,
 )
-from airflow_spark_k8s.kube.watch import Changed, Listed
+from airflow_spark_k8s.kube.watch import Changed, Listed, WatchUpdate
 from tests.fakes.cluster import FakeCluster, Fault
 from tests.fakes.objects import DRIVER, EXECUTOR, job, pod, status, terminated
 from tests.fakes.spark import CONFIG_MAP, JOB, PODS, REFERENCE
@@ -234,6 +235,27 @@ def test_pods_that_are_asked_for_are_taken_in_unless_more_is_known() -> None:
     world.found_pods((ended,))
     world.found_pods((running,))
     assert [driver.ended for driver in world.observed().drivers] == [True]
+
+
+LATE: dict[str, Callable[[Manifest], WatchUpdate]] = {
+    "event": lambda pod: Changed("MODIFIED", pod),
+    "list": lambda pod: Listed((pod,), "1"),
+}
+
+
+@pytest.mark.parametrize("late", LATE.values(), ids=LATE.keys())
+def test_an_end_is_not_undone_by_an_older_view_that_comes_late(
+    late: Callable[[Manifest], WatchUpdate],
+) -> None:
+    # Simulation, seed 85: then the driver's exit code was unknown, and the verdict "driver lost".
+    world = World(REFERENCE)
+    running = pod("d", owner=REFERENCE.job_uid, labels=DRIVER_LABELS, status=status("Running"))
+    world.see_pods(Listed((running,), "1"))
+    world.found_pods(({**running, "status": status("Failed", DRIVER, terminated(3))},))
+    world.see_pods(late(running))
+    (driver,) = world.observed().drivers
+    assert isinstance(driver.state, Failed)
+    assert driver.state.ending.exit_code == 3
 
 
 def test_a_deletion_says_which_pod_and_how_much_grace() -> None:

@@ -130,3 +130,28 @@ def test_where_too_many_losses_come_the_application_is_left_to_fail() -> None:
     application, outcome, _ = _run([Task(9000) for _ in range(9)], 3, recovery, max_task_failures=100)
     assert outcome.verdict is Verdict.EXECUTOR_MEMORY_SPENT
     assert len(application.deaths) == 6, "three are made up for, three are not"
+
+
+@pytest.mark.parametrize("lifetime_seconds", [4.0, 9.0, 31.0])
+def test_controllers_that_die_again_and_again_forget_no_loss(lifetime_seconds: float) -> None:
+    async def main() -> tuple[Tasked, Outcome]:
+        allocation = AllocationSettings(target=6, batch_size=20)
+        application = Tasked(
+            FakeCluster(), allocation, tasks=_tasks(KILLER, others=60), recovery=AUTO, executor_cores=2
+        )
+        application.submit()
+        while True:
+            task = asyncio.ensure_future(control(application.cluster))
+            done, _ = await asyncio.wait({task}, timeout=lifetime_seconds)
+            if done:
+                await application.stop()
+                return application, task.result()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert asyncio.get_running_loop().time() < 3600
+
+    application, outcome = in_virtual_time(main())
+    assert outcome.verdict is Verdict.SUCCEEDED
+    assert 1 <= len(application.deaths) <= 3
+    assert application.most_alive <= 6
+    assert len(application.ids_used) == len(set(application.ids_used))
