@@ -26,17 +26,11 @@ from airflow_spark_k8s.kube.paths import collection_path, object_path
 from airflow_spark_k8s.kube.submit import driver_log, retain, submit
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from airflow_spark_k8s.templates.render import render
+from tests.integration.test_roles import SMALL
 
 pytestmark = [pytest.mark.cluster, pytest.mark.spark, pytest.mark.timeout(400)]
 
 JOB = Path(__file__).parent / "jobs" / "counts_slowly.py"
-SMALL = {
-    "spark.executor.instances": "2",
-    "spark.executor.memory": "512m",
-    "spark.driver.memory": "512m",
-    "spark.kubernetes.driver.request.cores": "100m",
-    "spark.kubernetes.executor.request.cores": "100m",
-}
 
 
 class Application:
