@@ -7,45 +7,32 @@ from collections.abc import Mapping
 from airflow_spark_k8s.core.cause import Cause
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 
-_REMEDIES: Mapping[tuple[Verdict, str | None], str] = {
-    (Verdict.DRIVER_FAILED, None): "see the driver's last lines in the task log",
-    (Verdict.DRIVER_OUT_OF_MEMORY, None): (
+_OF_VERDICT: Mapping[Verdict, str] = {
+    Verdict.DRIVER_FAILED: "see the driver's last lines in the task log",
+    Verdict.DRIVER_OUT_OF_MEMORY: (
         "give the driver more memory: spark.driver.memory for its heap, spark.driver.memoryOverhead beside it"
     ),
-    (Verdict.DRIVER_LOST, None): (
+    Verdict.DRIVER_LOST: (
         "a retry starts the application anew; a priority class, or nodes that stay, keep a driver longer"
     ),
-    (Verdict.DRIVER_START_FAILED, None): "kubectl describe pod, and the driver template, tell more",
-    (Verdict.DRIVER_START_FAILED, Cause.IMAGE): (
-        "check the image's name and tag, the registry, and the pull secrets of the driver's service account"
-    ),
-    (Verdict.DRIVER_START_FAILED, Cause.CONFIGURATION): (
-        "create what is missing in the namespace, or correct the property or template that names it"
-    ),
-    (Verdict.DRIVER_START_FAILED, Cause.REFUSED): (
-        "change the driver's pod so that it is let in, or ask whoever owns the rule or the right"
-    ),
-    (Verdict.EXECUTOR_START_FAILED, None): "kubectl describe pod, and the executor template, tell more",
-    (Verdict.EXECUTOR_START_FAILED, Cause.IMAGE): (
-        "check the image's name and tag, the registry, and the pull secrets of the executors' service account"
-    ),
-    (Verdict.EXECUTOR_START_FAILED, Cause.CONFIGURATION): (
-        "create what is missing in the namespace, or correct the property or template that names it"
-    ),
-    (Verdict.EXECUTOR_START_FAILED, Cause.REFUSED): (
-        "change the executors' pods so that they are let in, or ask whoever owns the rule or the right"
-    ),
-    (Verdict.TIMED_OUT, None): "raise the task's execution_timeout, or make the application faster",
-    (Verdict.TIMED_OUT, Cause.UNSCHEDULABLE): (
-        "let pods request less, add nodes, or check node selectors, tolerations and claims"
-    ),
-    (Verdict.TIMED_OUT, Cause.QUOTA): "let pods request less, wait for others to end, or raise the quota",
-    (Verdict.TIMED_OUT, Cause.VOLUME): "check the volume and the claims that the pod names",
-    (Verdict.SIGHT_LOST, None): (
+    Verdict.DRIVER_START_FAILED: "kubectl describe pod, and the driver template, tell more",
+    Verdict.EXECUTOR_START_FAILED: "kubectl describe pod, and the executor template, tell more",
+    Verdict.TIMED_OUT: "raise the task's execution_timeout, or make the application faster",
+    Verdict.SIGHT_LOST: (
         "a retry adopts the application if it is still the same; without one, kubectl delete job removes it"
     ),
 }
-"""What to do, where the message does not say so itself."""
+"""What to do, where neither the message nor the cause says so."""
+
+_OF_CAUSE: Mapping[str, str] = {
+    Cause.IMAGE: "check the image's name and tag, the registry, and the pull secrets of the service account",
+    Cause.CONFIGURATION: "create what is missing in the namespace, or correct what names it",
+    Cause.REFUSED: "change the pod so that it is let in, or ask whoever owns the rule or the right",
+    Cause.UNSCHEDULABLE: "let pods request less, add nodes, or check node selectors, tolerations and claims",
+    Cause.QUOTA: "let pods request less, wait for others to end, or raise the quota",
+    Cause.VOLUME: "check the volume and the claims that the pod names",
+}
+"""What to do about something that has not started."""
 
 
 def explanation(outcome: Outcome, conn_id: str) -> str:
@@ -54,7 +41,7 @@ def explanation(outcome: Outcome, conn_id: str) -> str:
 
     :param conn_id: the connection that names the cluster.
     """
-    remedy = _REMEDIES.get((outcome.verdict, outcome.cause)) or _REMEDIES.get((outcome.verdict, None))
+    remedy = _OF_CAUSE.get(outcome.cause or "") or _OF_VERDICT.get(outcome.verdict)
     text = f"{outcome.message} ({_where(outcome, conn_id)})"
     return text if remedy is None else f"{text}; to do: {remedy}"
 

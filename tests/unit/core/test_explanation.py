@@ -6,17 +6,10 @@ import pytest
 
 from airflow_spark_k8s.core.cause import Cause
 from airflow_spark_k8s.core.explanation import explanation
-from airflow_spark_k8s.core.outcome import Outcome, Verdict
+from airflow_spark_k8s.core.outcome import Verdict
+from tests.unit.core.test_outcome import OUTCOME as KNOWN
 
-OUTCOME = Outcome(
-    Verdict.DRIVER_OUT_OF_MEMORY,
-    "driver pod d: OOMKilled",
-    "spark",
-    "app",
-    "app-r0",
-    driver_pod="d",
-    driver_node="node-7",
-)
+OUTCOME = replace(KNOWN, driver_node="node-7")
 
 
 def test_it_says_what_happened_where_and_what_to_do() -> None:
