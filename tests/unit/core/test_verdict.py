@@ -146,6 +146,13 @@ def test_driver_pods_that_are_gone_count_if_they_were_recorded() -> None:
     assert judge(_scene(view, max_driver_restarts=1)) is not None
 
 
+def test_a_driver_that_is_lost_before_the_settings_are_read_is_lost() -> None:
+    scene = _scene(observed(job=replace(FAILED, reason="PodFailurePolicy"), drivers=()), 10)
+    judgement = judge(replace(scene, desired=Desired(REFERENCE)))
+    assert judgement is not None
+    assert judgement.verdict is Verdict.DRIVER_LOST
+
+
 def test_without_settings_nothing_is_compared() -> None:
     scene = _scene(observed(spark=spark(version="3.5.9")))
     assert judge(replace(scene, desired=Desired(REFERENCE))) is None
