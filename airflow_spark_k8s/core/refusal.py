@@ -21,6 +21,7 @@ _MEANINGS: tuple[tuple[str, Cause | None, str], ...] = (
     ("cannot create resource", Cause.REFUSED, "a right is missing"),
     (" is forbidden: ", Cause.REFUSED, "the cluster refuses it"),
     (" is invalid: ", Cause.REFUSED, "it is not valid"),
+    (" cannot be handled as ", Cause.REFUSED, "it is not valid"),
 )
 """Parts of the server's words, what they stand for, and what to call it; the first that fits counts."""
 

@@ -73,6 +73,12 @@ ANSWERS: dict[str, tuple[str, Cause | None, str]] = {
         Cause.REFUSED,
         "it is not valid: spec.containers[0].image: Required value",
     ),
+    "a pod that cannot be read": (
+        'Pod in version "v1" cannot be handled as a Pod: quantities must match the regular expression',
+        Cause.REFUSED,
+        'it is not valid: Pod in version "v1" cannot be handled as a Pod: quantities must match the regular '
+        "expression",
+    ),
     "a conflict on the quota's counts": (
         'Operation cannot be fulfilled on resourcequotas "q": the object has been modified',
         None,
