@@ -75,6 +75,12 @@ async def until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(0.05)
 
 
+async def submitted(cluster: Any, manifests: Manifests, identity: Identity) -> ApplicationReference:
+    uid = await namespace_uid(cluster, NAMESPACE)
+    done = await submit(cluster, manifests, identity, sleep=asyncio.sleep)
+    return replace(done.reference, namespace_uid=uid)
+
+
 @dataclass
 class Stage:
     """A cluster on which Airflow and drivers have the printed Roles."""
@@ -83,7 +89,7 @@ class Stage:
     airflow: Any  # with the token of Airflow's service account
 
     async def submitted(self, manifests: Manifests, identity: Identity) -> ApplicationReference:
-        return (await submit(self.airflow, manifests, identity, sleep=asyncio.sleep)).reference
+        return await submitted(self.airflow, manifests, identity)
 
     async def run(self) -> None:
         """From the check before the submission to the time to live after the verdict."""
@@ -177,9 +183,7 @@ class Paper:
         self.airflow = InProcessCluster(self._api, User(AIRFLOW))
 
     async def submitted(self, manifests: Manifests, identity: Identity) -> ApplicationReference:
-        uid = await namespace_uid(self.airflow, NAMESPACE)
-        submitted = await submit(self.airflow, manifests, identity, sleep=asyncio.sleep)
-        return replace(submitted.reference, namespace_uid=uid)
+        return await submitted(self.airflow, manifests, identity)
 
     async def controlled(self, reference: ApplicationReference, cluster: Any = None) -> Any:
         return await run(
