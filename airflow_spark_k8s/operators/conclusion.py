@@ -76,13 +76,16 @@ def explained(outcome: Outcome, lines: Sequence[str]) -> Outcome:
 
     Source: org.apache.spark.SecurityManager.secretKeyFromFile
     """
+    from airflow.sdk.log import redact
+
     if outcome.verdict not in _TOLD_BY_THE_LOG:
         return outcome
     if not any(_FOREIGN_MASTER in line for line in lines):
         told = last_exception(lines)
-        return (
-            outcome if told is None else replace(outcome, message=f"{outcome.message}; its log says: {told}")
-        )
+        if told is None:
+            return outcome
+        # A log is masked as it is printed; this goes to XCom and callbacks, too.
+        return replace(outcome, message=f"{outcome.message}; its log says: {redact(told)}")
     message = (
         "the application's code sets spark.master to something else than Kubernetes, so the executors of "
         "this task cannot join its driver; remove it from the code"

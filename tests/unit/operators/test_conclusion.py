@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from airflow.sdk.log import mask_secret
 
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.spec import ApplicationReference
@@ -117,6 +118,13 @@ async def test_the_last_exception_of_the_log_is_part_of_the_message(
     says(cluster, "Traceback (most recent call last):\n  File x\nValueError: no rows\n" + "stopping\n" * 50)
     outcome = await concluded(cluster, FAILED, Lines(), log_lines=log_lines)
     assert outcome.message == f"{FAILED.message}; its log says: ValueError: no rows"
+
+
+async def test_a_secret_in_that_exception_is_not_told(cluster: FakeCluster) -> None:
+    mask_secret("tr0ub4dor-and-3")
+    says(cluster, "Traceback (most recent call last):\nValueError: cannot log in with tr0ub4dor-and-3\n")
+    outcome = await concluded(cluster, FAILED, Lines())
+    assert outcome.message == f"{FAILED.message}; its log says: ValueError: cannot log in with ***"
     assert "ValueError: no rows" in str(outcome.error())
 
 
