@@ -76,7 +76,7 @@ def explained(outcome: Outcome, lines: Sequence[str]) -> Outcome:
 
     Source: org.apache.spark.SecurityManager.secretKeyFromFile
     """
-    from airflow.sdk.log import redact
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]
 
     if outcome.verdict not in _TOLD_BY_THE_LOG:
         return outcome
