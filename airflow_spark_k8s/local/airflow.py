@@ -60,12 +60,14 @@ class LocalAirflow:
     :param kubeconfig: file that the connection `spark_kubernetes_default` names; None makes no connection.
     :param extra: further extras of that connection, such as `image`.
     :param environment: more environment variables for every component.
+    :param components: what to start at once; the rest, and seconds of a kind, with `start`.
     """
 
     dags: Path
     kubeconfig: Path | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    components: tuple[str, ...] = tuple(COMPONENTS)
     username: str = "admin"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     port: int = field(default_factory=free_port)
@@ -83,7 +85,7 @@ class LocalAirflow:
         self.home = Path(tempfile.mkdtemp(prefix="airflow-spark-k8s-airflow-"))
         try:
             self._prepare()
-            for component in COMPONENTS:
+            for component in self.components:
                 self.start(component)
         except BaseException:
             self.stop()
@@ -121,19 +123,32 @@ class LocalAirflow:
             own["AIRFLOW_CONN_SPARK_KUBERNETES_DEFAULT"] = connection_json(self.kubeconfig, self.extra)
         return {**inherited, **own, **self.environment}
 
-    def start(self, component: str) -> subprocess.Popen[bytes]:
-        """Start one component (again); its output goes to `<home>/<component>.log`."""
+    def start(
+        self, component: str, name: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """
+        Start one component (again); its output goes to `<home>/<name>.log`.
+
+        :param name: tells several of one component apart; None: the component's name.
+        :param environment: more environment variables for this process.
+        """
+        name = name or component
         argv = [str(Path(sys.executable).parent / "airflow"), *COMPONENTS[component]]
-        with (self.home / f"{component}.log").open("ab") as log:
+        with (self.home / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                argv, env=self.env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                argv,
+                env={**self.env(), **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
-        self._processes[component] = process
+        self._processes[name] = process
         return process
 
-    def process(self, component: str) -> subprocess.Popen[bytes]:
-        """The running process of one component."""
-        return self._processes[component]
+    def process(self, name: str) -> subprocess.Popen[bytes]:
+        """The process that was last started under this name."""
+        return self._processes[name]
 
     def stop(self) -> None:
         """End every process of this Airflow and remove its folder; safe to call twice."""
@@ -143,9 +158,9 @@ class LocalAirflow:
         self._processes.clear()
         shutil.rmtree(self.home, ignore_errors=True)
 
-    def log_tail(self, component: str, lines: int = 20) -> str:
-        """Last lines that a component printed."""
-        path = self.home / f"{component}.log"
+    def log_tail(self, name: str, lines: int = 20) -> str:
+        """Last lines that the component of this name printed."""
+        path = self.home / f"{name}.log"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
     def wait_for_dag(self, dag_id: str, timeout_seconds: float = 120.0) -> None:
