@@ -151,9 +151,17 @@ def condition(pod: Manifest, kind: str) -> dict[str, Any] | None:
 
 
 def has_stopped(pod: Manifest, container: str) -> bool:
-    """Whether the Spark container surely runs no more: its node has said so, or the pod never had one."""
-    never_bound = not (pod.get("spec") or {}).get("nodeName") and is_deleting(pod)
-    return never_bound or _terminated(pod, container) is not None
+    """
+    Whether the Spark container surely runs no more: its node has said so, or the pod never had one.
+
+    A pod that its kubelet has refused ends without any container; one that was cleared away with its node
+    goes on showing a container that runs.
+    """
+    if not (pod.get("spec") or {}).get("nodeName") and is_deleting(pod):
+        return True
+    states = dict(_states(pod, "containerStatuses"))
+    refused = _status(pod).get("phase") == "Failed" and container not in states
+    return refused or "terminated" in states.get(container, {})
 
 
 def has_silent_node(pod: Manifest) -> bool:

@@ -1,4 +1,4 @@
-"""When an application is started again in a Job of its own, because somebody has deleted its driver pod."""
+"""When an application is started again in another Job: its driver pod was deleted, and the old Job failed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def may_restart(scene: Scene) -> bool:
         return False
     if job.continued_by is not None:
         return not is_refused(scene)
-    return _failed_by_deletion(scene.observed, job) and _is_allowed(scene, job)
+    return _failed_by_loss(scene.observed, job) and _is_allowed(scene, job)
 
 
 def is_refused(scene: Scene) -> bool:
@@ -109,24 +109,35 @@ def restart_text(scene: Scene) -> str | None:
         return None
     driver, number = scene.observed.driver, restarts(scene.observed) + 1
     who = f"driver pod {driver.name}" if driver else f"the driver pod of Job {job.name}"
+    what = (_loss(driver) if driver else None) or "was deleted"
     of = "" if settings is None else f" of {settings.max_driver_restarts}"
     name = job.continued_by or next_job_name(job.name)
-    text = f"{who} was deleted, which is no reason for its Job to start another one"
+    text = f"{who} {what}, which is no reason for its Job to start another one"
     if job.continued_by is None:
         return f"{text}: Job {name} follows once the pod is certainly gone (restart {number}{of})"
     return f"{text}: starting the application again as Job {name} (restart {number}{of})"
 
 
-def _failed_by_deletion(observed: Observed, job: JobState) -> bool:
+def _failed_by_loss(observed: Observed, job: JobState) -> bool:
+    """Whether the Job has failed for a driver that did not end by itself, and took it for one that did."""
     if job.phase is not JobPhase.FAILED or job.reason != BACKOFF_LIMIT_EXCEEDED or job.stopped:
         return False
     driver = observed.driver
-    return driver is None or _was_deleted(driver)
+    return driver is None or _loss(driver) is not None
 
 
-def _was_deleted(driver: DriverPod) -> bool:
+def _loss(driver: DriverPod) -> str | None:
+    """
+    What became of a driver pod that did not end by itself, None of any other.
+
+    A kubelet that refuses a pod, or has lost track of it, does not tell the Job that this was a disruption.
+    """
     state = driver.state
-    return isinstance(state, Failed | Deleted) and state.ending.kind is EndKind.DELETED
+    if not isinstance(state, Failed | Deleted):
+        return None
+    if state.ending.kind is EndKind.DISRUPTED:
+        return f"was taken away ({state.ending.text})"
+    return "was deleted" if state.ending.kind is EndKind.DELETED else None
 
 
 def _is_allowed(scene: Scene, job: JobState) -> bool:

@@ -60,7 +60,7 @@ class DriverPod:
     memory_excess: str | None = None  # what the kubelet says that evicted it for its memory; None: none did
     node_silent: bool = False  # Kubernetes has marked it as not ready because its node does not answer
     leaving_seconds: int = 0  # grace of its deletion, if it is being deleted
-    stopped: bool = False  # nothing of it runs: its container was reported as ended, or it never had a node
+    stopped: bool = False  # nothing of it runs: its container was reported as ended, or never ran
     requests: str = ""  # what it asks of a node, as a phrase; empty: nothing
 
     @property

@@ -421,6 +421,11 @@ STOPPED: dict[str, tuple[dict[str, Any], bool]] = {
     "its container has ended": (pod("p", node="n", status=status("Running", state=terminated(0))), True),
     "it went while it had no node": (pod("p", deleting=0), True),
     "it has no node yet": (pod("p"), False),
+    "its kubelet has refused it": (
+        pod("p", node="n", status={"phase": "Failed", "reason": "OutOfcpu"}),
+        True,
+    ),
+    "it was cleared away with its node": (pod("p", node="n", status=status("Failed", state=RUNNING)), False),
     "it went from a node that said nothing": (pod("p", node="n", deleting=0), False),
 }
 

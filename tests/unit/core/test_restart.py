@@ -67,6 +67,9 @@ STEPS: dict[str, tuple[Observed, float, int, tuple[Action, ...]]] = {
     "it went before it ran": (
         view(driver(Deleted(Ending(EndKind.DELETED, "deleted")), stopped=True)), 0, 3, (MARK,)
     ),
+    "its kubelet has refused it or lost track of it": (
+        view(driver(failed(EndKind.DISRUPTED), stopped=True)), 0, 3, (MARK,)
+    ),
     "the Job has not quite failed": (view(PROVED, replace(FAILED, finished=False)), 3600, 3, ()),
     "another pod of the Job runs": (
         observed(job=FAILED, drivers=(driver(Running()), driver(DELETED, "d-2", stopped=True))), 0, 3,
@@ -85,7 +88,6 @@ def test_another_job_follows_once_the_driver_is_certainly_gone(
 NO_REASON: dict[str, tuple[Observed, int]] = {
     "it failed by itself": (view(driver(failed()), FAILED), 3),
     "it was killed for memory": (view(driver(failed(EndKind.OUT_OF_MEMORY)), FAILED), 3),
-    "it was evicted": (view(driver(failed(EndKind.DISRUPTED)), FAILED), 3),
     "the Job's deadline passed": (view(PROVED, replace(FAILED, reason="DeadlineExceeded")), 3),
     "the Job's policy gave up": (view(PROVED, replace(FAILED, reason="PodFailurePolicy")), 3),
     "a controller has ended it": (view(PROVED, replace(FAILED, stopped=True)), 3),
@@ -215,6 +217,10 @@ def test_what_is_said_of_a_driver_that_is_started_again() -> None:
     assert first in says(teller.look(view()))
     second = f"driver pod d-1 {why}: starting the application again as Job app-r1 (restart 1 of 3)"
     assert second in says(teller.look(view(PROVED, MARKED), after=1))
+    (text,) = [text for text in says(story().look(view(driver(failed(EndKind.DISRUPTED))))) if "r1" in text]
+    assert text.startswith(
+        "driver pod d-1 was taken away (disrupted, exit code 1), which is no reason for its Job"
+    )
     unknown = Story(Desired(REFERENCE)).look(view(None))
     assert (
         f"the driver pod of Job app-r0 {why}: Job app-r1 follows once the pod is certainly gone (restart 1)"
@@ -356,7 +362,7 @@ def test_another_job_never_follows_while_a_driver_may_run_or_against_the_limit(
             assert (reason, flags["finished"]) == ("BackoffLimitExceeded", True)
             assert not flags["stopped"]
             assert not flags["deleting"]
-            assert kind in (EndKind.DELETED, None)
+            assert kind in (EndKind.DELETED, EndKind.DISRUPTED, None)
             assert stopped or (waited >= 60 and (gone or pod is None))
             assert pods - 1 < limit
         assert not any(isinstance(action, StartAgain) for action in acts(plan)), "it is not marked"

@@ -48,7 +48,13 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "killed for memory": (_with(failed(EndKind.OUT_OF_MEMORY), job=FAILED), 0, Verdict.DRIVER_OUT_OF_MEMORY),
     "out of heap": (_with(failed(EndKind.HEAP_EXHAUSTED), job=FAILED), 0, Verdict.DRIVER_OUT_OF_MEMORY),
     "never started": (_with(failed(EndKind.NEVER_STARTED), job=FAILED), 0, Verdict.DRIVER_START_FAILED),
-    "evicted, and the Job gives up": (_with(failed(EndKind.DISRUPTED), job=FAILED), 10, Verdict.DRIVER_LOST),
+    "taken away, and the Job gives up: another one follows": (
+        _with(failed(EndKind.DISRUPTED), job=FAILED), 3600, None
+    ),
+    "evicted, and the Job's policy gives up": (
+        _with(failed(EndKind.DISRUPTED), job=replace(FAILED, reason="PodFailurePolicy")), 10,
+        Verdict.DRIVER_LOST,
+    ),
     "deleted, and the Job gives up: another one follows": (
         _with(failed(EndKind.DELETED), job=FAILED), 3600, None
     ),
