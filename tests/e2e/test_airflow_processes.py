@@ -46,6 +46,7 @@ def airflow(spark_cluster: SparkCluster, tmp_path_factory: pytest.TempPathFactor
             "killed_by_user",
             "too_slow",
             "fails",
+            "cannot_start",
             "learns",
         ):
             running.wait_for_dag(dag_id)
@@ -198,7 +199,8 @@ def test_a_triggerer_killed_in_mid_allocation_changes_nothing(
 def test_every_way_to_end_leaves_a_true_verdict_and_no_leftovers(
     airflow: LocalAirflow, spark_cluster: SparkCluster
 ) -> None:
-    runs = {dag_id: airflow.trigger(dag_id) for dag_id in ("fails", "too_slow", "killed_by_user")}
+    dag_ids = ("fails", "too_slow", "killed_by_user", "cannot_start")
+    runs = {dag_id: airflow.trigger(dag_id) for dag_id in dag_ids}
 
     def left(dag_id: str) -> dict[str, list[dict[str, Any]]]:
         return objects_of(spark_cluster, dag_id, runs[dag_id])
@@ -224,3 +226,12 @@ def test_every_way_to_end_leaves_a_true_verdict_and_no_leftovers(
     assert finished(airflow, "too_slow", runs["too_slow"]) == "failed"
     assert any("execution_timeout" in line for line in log_of(airflow, "too_slow", runs["too_slow"]))
     wait_until(lambda: not left("too_slow"), seconds=180, what="removal after the deadline")
+
+    assert finished(airflow, "cannot_start", runs["cannot_start"]) == "failed"
+    lines = log_of(airflow, "cannot_start", runs["cannot_start"])
+    why = 'CreateContainerConfigError: secret "nope" not found'
+    assert any(line.startswith("driver pod") and "is pending" in line and why in line for line in lines), (
+        lines
+    )
+    # The retry policy knows the verdict by its class.
+    assert airflow.task_instance("cannot_start", runs["cannot_start"], "count")["try_number"] == 1

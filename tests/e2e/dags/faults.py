@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import DAG
+from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
 
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
 
@@ -46,4 +46,20 @@ with DAG("fails", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
         application=COUNT,
         application_args=["1", "--exit-code", "3"],
         conf={"spark.executor.instances": "1", "spark.executor.memory": "512m"},
+    )
+
+with DAG("cannot_start", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
+    SparkKubernetesJobOperator(
+        task_id="count",
+        application=COUNT,
+        conf={"spark.kubernetes.driver.secretKeyRef.TOKEN": "nope:token"},
+        retries=3,
+        retry_delay=timedelta(seconds=1),
+        retry_policy=ExceptionRetryPolicy(
+            rules=[
+                RetryRule(
+                    exception="airflow_spark_k8s.exceptions.DriverMisconfigured", action=RetryAction.FAIL
+                )
+            ]
+        ),
     )
