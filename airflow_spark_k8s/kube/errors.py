@@ -21,6 +21,8 @@ from airflow_spark_k8s.exceptions import (
     Unauthorized,
 )
 
+LONGEST_RETRY_AFTER_SECONDS = 300.0
+
 MAX_BODY_IN_MESSAGE = 300
 """Characters of an answer that is no Status object: proxies and applications answer with whole HTML pages."""
 
@@ -123,9 +125,9 @@ def _retry_after(headers: Mapping[str, str] | None) -> float | None:
 
 
 def _first(header: float | None, field: object) -> float | None:
-    if header is not None:
-        return header
-    return float(field) if isinstance(field, int | float) else None
+    """What the server asks for, within reason: a proxy in maintenance may say a day."""
+    asked = header if header is not None else float(field) if isinstance(field, int | float) else None
+    return None if asked is None else min(asked, LONGEST_RETRY_AFTER_SECONDS)
 
 
 def _cause(error: BaseException) -> str:

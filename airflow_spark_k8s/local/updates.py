@@ -56,16 +56,15 @@ def prepare_update(resource: Resource, old: Manifest, obj: Manifest, subresource
 
     `subresource` None: the status stays; "status": the spec stays; else all is replaced. Raises ApiError 422.
     """
-    new = copy_manifest(obj)
+    kept = _kept_part(resource, subresource)
+    # Most writes are of a pod's status: the long part that stays as it was need not be copied.
+    new = copy_manifest({key: None if key == kept else part for key, part in obj.items()})
     new["apiVersion"], new["kind"] = resource.api_version, resource.kind
     _keep_metadata(old["metadata"], new.setdefault("metadata", {}))
-    if subresource == "status":
-        _keep(old, new, "spec")
-        return new
+    if kept is not None:
+        _keep(old, new, kept)
     if subresource is not None:
         return new
-    if resource.has_status:
-        _keep(old, new, "status")
     _complete(resource, old, new)
     if new == old:
         return new
@@ -76,6 +75,13 @@ def prepare_update(resource: Resource, old: Manifest, obj: Manifest, subresource
     if resource.has_generation and new.get("spec") != old.get("spec"):
         new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
     return new
+
+
+def _kept_part(resource: Resource, subresource: str | None) -> str | None:
+    """The part of the stored object that the write does not touch; None: it may touch all."""
+    if subresource == "status":
+        return "spec"
+    return "status" if subresource is None and resource.has_status else None
 
 
 def _keep_metadata(old: Manifest, new: Manifest) -> None:

@@ -31,9 +31,10 @@ def test_a_seed_replays_exactly_in_another_process() -> None:
         "from airflow_spark_k8s.local.simulation.simulate import simulate\n"
         "print(json.dumps({seed: simulate(int(seed)).digest for seed in sys.argv[1:]}))\n"
     )
-    for hash_seed in ("1", "2"):
+    # In another order, too: objects lie elsewhere in memory then.
+    for hash_seed, order in (("1", seeds), ("2", seeds[::-1])):
         answer = subprocess.run(
-            [sys.executable, "-c", program, *map(str, seeds)],
+            [sys.executable, "-c", program, *map(str, order)],
             env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(_ROOT)},
             capture_output=True,
             text=True,

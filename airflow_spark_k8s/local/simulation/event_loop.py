@@ -26,6 +26,21 @@ class _ShuffledTimer(asyncio.TimerHandle):
         return (self.when(), self._rank) < (other.when(), other._rank)
 
 
+class _NumberedTask(asyncio.Task[Any]):
+    """
+    A task whose place in a set follows from its number, not from where it lies in memory.
+
+    asyncio keeps the tasks of a group in a set, and cancels them in its order.
+    """
+
+    def __init__(self, number: int, *args: Any, **options: Any) -> None:
+        self._number = number
+        super().__init__(*args, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class SimulationLoop(VirtualTimeLoop):
     """A `VirtualTimeLoop` in which calls that fall due together come in a random order."""
 
@@ -33,6 +48,10 @@ class SimulationLoop(VirtualTimeLoop):
         self._chance = chance
         self._order = itertools.count()
         super().__init__(blind=True)
+        numbers = itertools.count()
+        self.set_task_factory(
+            lambda loop, work, **options: _NumberedTask(next(numbers), work, loop=loop, **options)
+        )
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None

@@ -66,12 +66,16 @@ def test_an_answer_that_is_no_status_is_quoted_in_part() -> None:
         pytest.param(
             {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, {}, None, id="a date is not understood"
         ),
+        pytest.param({"Retry-After": "86400"}, {}, 300.0, id="not more than five minutes"),
         pytest.param({}, {}, None, id="not said"),
     ],
 )
-def test_how_long_to_wait_is_told(headers: dict[str, str], details: Any, seconds: float | None) -> None:
-    error = error_from_answer("GET", "/x", 429, status(429, "TooManyRequests", "m", **details), headers)
-    assert isinstance(error, exceptions.TooManyRequests)
+@pytest.mark.parametrize(("code", "kind"), [(429, exceptions.TooManyRequests), (503, exceptions.ServerError)])
+def test_how_long_to_wait_is_told(
+    headers: dict[str, str], details: Any, seconds: float | None, code: int, kind: type[Exception]
+) -> None:
+    error = error_from_answer("GET", "/x", code, status(code, "Reason", "m", **details), headers)
+    assert isinstance(error, kind)
     assert error.retry_after_seconds == seconds
 
 
