@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -138,7 +139,10 @@ class ApiServer:
         """Close sockets; safe to call twice."""
         session, self._session = self._session, None
         if session is not None:
+            connector = session.connector
             await session.close()
+            if isinstance(connector, _Connector):
+                await connector.drop()
         await self._credentials.close()
 
     async def _answer(self, call: _Call, timeout_seconds: float) -> bytes:
@@ -191,7 +195,7 @@ class ApiServer:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 limit=MAX_CONNECTIONS, socket_factory=_kept_alive if self._tcp_keepalive else None
             )
             self._session = aiohttp.ClientSession(
@@ -222,6 +226,31 @@ class ApiServer:
             f"{self.host} answers, but not as a Kubernetes API server does ({call}); "
             "check the server's address in the kubeconfig"
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """
+    A pool that also ends connections which were given up in the middle of a call.
+
+    Those say good-bye to the server and wait for its answer, on an event loop that may be closed before.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._transports: WeakSet[asyncio.Transport] = WeakSet()
+
+    async def _create_connection(self, *request: Any, **options: Any) -> Any:
+        protocol = await super()._create_connection(*request, **options)
+        if protocol.transport is not None:
+            self._transports.add(protocol.transport)
+        return protocol
+
+    async def drop(self) -> None:
+        """End what is left of all connections."""
+        for transport in list(self._transports):
+            transport.abort()
+        for _ in range(2):  # for the TLS layer, and for the socket below it
+            await asyncio.sleep(0)
 
 
 @dataclass(frozen=True, slots=True)

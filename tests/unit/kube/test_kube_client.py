@@ -125,6 +125,29 @@ async def test_a_server_that_hangs_is_given_up_after_the_timeout(server: TestSer
         released.set()
 
 
+async def test_closing_ends_calls_that_were_given_up_without_waiting_for_the_server(
+    server: TestServer,
+) -> None:
+    asked, released = asyncio.Event(), asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        asked.set()
+        await released.wait()
+        return web.Response()
+
+    server.answer = hang
+    port = urlsplit(server.url).port
+    async with client_of(server) as client:
+        call = asyncio.ensure_future(client.request("GET", "/x"))
+        await asked.wait()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    # The server shares this event loop: it has had no time for a good-bye of its own.
+    sockets = [each for each in psutil.Process().net_connections() if each.raddr and each.raddr.port == port]
+    assert [each for each in sockets if each.status == psutil.CONN_ESTABLISHED and each.fd != -1] == []
+    released.set()
+
+
 async def test_nobody_listens() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
