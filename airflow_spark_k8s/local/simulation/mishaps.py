@@ -28,6 +28,8 @@ async def befall(stage: Stage, planned: Planned) -> None:
     if mishap in _OF_PODS:
         _to_pod(stage, mishap, chance)
         return
+    if mishap in _OF_NODES and not stage.cluster.kubelets:
+        return  # every machine has died already
     stage.trace.count(mishap.value)
     stage.trace.say("mishap", mishap.value)
     seconds = min(planned.seconds, stage.scenario.calm_at - stage.now)
@@ -135,6 +137,9 @@ async def _drain(stage: Stage, seconds: float, chance: random.Random) -> None:
 
     if stage.cluster.store.peek(NODES, None, node) is not None:
         stage.cluster.store.edit(NODES, None, node, uncordon)
+
+
+_OF_NODES = (Mishap.SILENT_NODE, Mishap.LOST_NODE, Mishap.DRAINED_NODE)
 
 
 def _some_node(stage: Stage, chance: random.Random) -> str:

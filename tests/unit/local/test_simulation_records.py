@@ -14,7 +14,8 @@ from airflow_spark_k8s.local.resources import CONFIG_MAPS, JOBS, PODS
 from airflow_spark_k8s.local.simulation import requests
 from airflow_spark_k8s.local.simulation.event_loop import SimulationLoop
 from airflow_spark_k8s.local.simulation.leftovers import check_leftovers
-from airflow_spark_k8s.local.simulation.scenario import draw
+from airflow_spark_k8s.local.simulation.mishaps import befall
+from airflow_spark_k8s.local.simulation.scenario import Mishap, Planned, draw
 from airflow_spark_k8s.local.simulation.stage import Stage
 from airflow_spark_k8s.local.simulation.trace import Trace
 
@@ -120,3 +121,16 @@ def test_what_is_left_of_a_killed_application_is_noticed() -> None:
         return stage.problems
 
     assert _run(main()) == ["after the kill there is ConfigMap map"]
+
+
+@pytest.mark.parametrize("mishap", [Mishap.SILENT_NODE, Mishap.LOST_NODE, Mishap.DRAINED_NODE])
+def test_no_node_is_struck_where_none_is_left(mishap: Mishap) -> None:
+    async def main() -> Stage:
+        stage = _stage()
+        for kubelet in stage.cluster.kubelets.values():
+            kubelet.stop()
+        stage.cluster.kubelets.clear()
+        await befall(stage, Planned(mishap, 0.0, 1.0, 7))
+        return stage
+
+    assert _run(main()).trace.counts == {}
