@@ -37,8 +37,7 @@ def test_a_triggerer_that_was_frozen_and_comes_back_late_touches_nothing(deploym
     run.tell(0)
     run.await_state("success")
     deployment.thaw(first)
-    # Two triggers were alive at once; neither is any more, however the late one found out.
-    run.await_that(lambda: run.log().count("trigger completed") == 2, "the end of the late trigger")
+    run.await_that(lambda: has_late_end(run), "the end of the late trigger")
     (driver,) = run.drivers
     assert run.record == [f"{driver} started", f"{driver} ended with 0"]
     run.assert_kept(driver, "Succeeded")
@@ -75,6 +74,12 @@ def test_a_scheduler_killed_while_the_task_is_deferred_changes_nothing(deploymen
     (driver,) = run.drivers
     assert run.record == [f"{driver} started", f"{driver} ended with 0"]
     run.assert_kept(driver, "Succeeded")
+
+
+def has_late_end(run: Run) -> bool:
+    """Whether a second trigger has ended: by what it saw, or because Airflow needs it no more."""
+    lines = run.log()
+    return lines.count("Trigger fired event") == 2 or any("invoking on_kill" in line for line in lines)
 
 
 def other_than(name: str | None) -> str:

@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
 
-# Hidden from the driver's container by nothing but its name: a mount, as on any cluster.
+# A driver's record outlives its pod, and the test reads it.
 RECORDS = {"name": "records", "hostPath": {"path": os.environ["FAULTS_RECORDS"], "type": "Directory"}}
 MOUNT = {"name": "records", "mountPath": "/records"}
 FOLDER = "/records/{{ dag.dag_id }}/{{ run_id }}"
