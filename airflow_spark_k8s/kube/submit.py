@@ -33,15 +33,13 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.kube.cluster import JSON_PATCH, MERGE_PATCH, Cluster
 from airflow_spark_k8s.kube.paths import collection_of, collection_path, object_path, path_of
+from airflow_spark_k8s.kube.pauses import Pauses
 from airflow_spark_k8s.kube.preflight import preflight
 from airflow_spark_k8s.kube.removal import delete
 
 __all__ = ["Submitted", "driver_log", "preflight", "retain", "submit"]
 
 DRIVER_CONTAINER = "spark-kubernetes-driver"
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 5.0
-REPEAT_SECONDS = 60.0
 
 # A server also answers 409 to a creation: when others book on the same quota at that moment.
 _MAY_PASS = (ClusterUnreachable, ServerError, TooManyRequests, Conflict)
@@ -84,14 +82,14 @@ async def submit(
     :raises ClusterError: the server refuses, or did not answer for `patience_seconds`.
     """
     submission = _Submission(cluster, manifests, identity)
-    patience = _Patience(sleep, jitter, report, patience_seconds)
+    pauses = Pauses(sleep, jitter, report, patience_seconds)
     while True:
         try:
             return await submission.attempt()
         except _LookAgain as again:
-            await patience.wait(again.error)
+            await pauses.wait(again.error)
         except _MAY_PASS as error:
-            await patience.wait(error)
+            await pauses.wait(error)
 
 
 async def retain(cluster: Cluster, reference: ApplicationReference, seconds: int) -> None:
@@ -132,37 +130,6 @@ class _LookAgain(Exception):
 
 class _Replaced(Exception):
     """An object of that name is there, but not the one that is meant."""
-
-
-class _Patience:
-    def __init__(
-        self,
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-        report: Callable[[str], None],
-        seconds: float,
-    ) -> None:
-        self._sleep = sleep
-        self._jitter = jitter
-        self._report = report
-        self._left_seconds = seconds
-        self._next_seconds = FIRST_PAUSE_SECONDS
-        self._silent_seconds = REPEAT_SECONDS
-
-    async def wait(self, error: ClusterError) -> None:
-        if self._left_seconds <= 0:
-            raise error
-        seconds = self._next_seconds * (1 + self._jitter() / 4)
-        if error.retry_after_seconds is not None:
-            seconds = max(seconds, error.retry_after_seconds)
-        seconds = min(seconds, self._left_seconds)
-        self._left_seconds -= seconds
-        if self._silent_seconds >= REPEAT_SECONDS:
-            self._silent_seconds = 0.0
-            self._report(f"not submitted yet: {error}; trying again")
-        self._silent_seconds += seconds
-        self._next_seconds = min(2 * self._next_seconds, LONGEST_PAUSE_SECONDS)
-        await self._sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
