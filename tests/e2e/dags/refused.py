@@ -7,7 +7,6 @@ from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobO
 
 MISTAKES = {
     "unknown_connection": {"conn_id": "nobody"},
-    "unreachable_server": {"conn_id": "unreachable"},
     "malformed_kubeconfig": {"conn_id": "malformed"},
     "missing_file": {"application": "jobs/missing.py"},
     "no_image": {"conn_id": "no_image"},
