@@ -20,7 +20,7 @@ DISRUPTION_TARGET = "DisruptionTarget"
 LOW_ON_MEMORY = "low on resource: memory"
 """By which a pod's message tells evictions for memory from others."""
 
-_EXCESS = "Container {} was using ([^ ,]+), (?:request is|which exceeds its request of) ([^ ,]+?)[,.] "
+_EXCESS = "Container {} was using ([^ ,]+), (?:request is|which exceeds its request of) ([^ ,]+?)[,.](?: |$)"
 
 _NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError", "RunContainerError"})
 _LOST_TRACK = "ContainerStatusUnknown"

@@ -38,6 +38,13 @@ MESSAGES: dict[str, tuple[dict[str, Any], str | None]] = {
         },
         "was using 2Gi, requests 0",
     ),
+    "the same, stripped": (
+        {
+            "reason": "Evicted",
+            "message": LOW + f"Container {DRIVER_CONTAINER} was using 2Gi, which exceeds its request of 0.",
+        },
+        "was using 2Gi, requests 0",
+    ),
     "others' memory": ({"reason": "Evicted", "message": LOW}, None),
     "its own disk": (
         {"reason": "Evicted", "message": (LOW + OWN).replace("memory", "ephemeral-storage")},
