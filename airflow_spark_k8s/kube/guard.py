@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 
+from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.exceptions import ClusterUnreachable, Forbidden, NotFound, Unauthorized, WrongCluster
 from airflow_spark_k8s.kube.cluster import JSON, Cluster
@@ -167,5 +168,5 @@ def _missing(reference: ApplicationReference) -> str:
 def _remedy(reference: ApplicationReference) -> str:
     return (
         "nothing was touched. If the application still runs in its own cluster, remove it there: "
-        f"kubectl -n {reference.namespace} delete job {reference.job_name}"
+        f"kubectl -n {reference.namespace} delete jobs -l {LABEL_APPLICATION}={reference.application}"
     )
