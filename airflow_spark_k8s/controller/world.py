@@ -47,6 +47,7 @@ class World:
         self._pods_listed = False
         self._drivers: dict[str, DriverPod] = {}
         self._gone_drivers: dict[str, DriverPod] = {}
+        self._certainly_gone: set[str] = set()  # uids of drivers of which older events may still come
         self._executors: dict[str, ExecutorPod] = {}
         self._departed: dict[str, ExecutorPod] = {}
         self._events: dict[str, tuple[str, ...]] = {}
@@ -112,6 +113,7 @@ class World:
         for uid in set(expected) - {pod["metadata"]["uid"] for pod in pods}:
             if uid in self._drivers:
                 self._gone_drivers[uid] = departed_driver(self._drivers.pop(uid))
+                self._certainly_gone.add(uid)
         for pod in pods:
             known = self._drivers.get(pod["metadata"]["uid"]) or self._executors.get(pod["metadata"]["uid"])
             if known is None or not known.ended:
@@ -258,7 +260,8 @@ class World:
     def _put_pod(self, pod: Manifest) -> None:
         uid = pod["metadata"]["uid"]
         if is_driver(pod):
-            self._drivers[uid] = _newer(self._drivers.get(uid), driver_pod(pod))
+            if uid not in self._certainly_gone:
+                self._drivers[uid] = _newer(self._drivers.get(uid), driver_pod(pod))
             return
         executor = executor_pod_of(pod)
         if executor is not None:

@@ -45,6 +45,12 @@ from airflow_spark_k8s.core.verdict import (
 POLL_OFTEN_SECONDS = 1.5
 POLL_CALMLY_SECONDS = 3.0
 POLL_SELDOM_SECONDS = 15.0
+UNSEEN: Key = ("never seen",)
+"""The condition that Job and pods have not been listed yet."""
+
+LOOK_SECONDS = 30.0
+"""So long an application is looked for, even if its deadline has passed: it may be there to be removed."""
+
 YOUNG_SECONDS = 120.0
 """So long after its first executors an application counts as young: somebody may be watching it."""
 
@@ -123,6 +129,8 @@ def _scene(desired: Desired, observed: Observed, state: State, now: float) -> tu
         keys.add(CLOSING)
     if observed.blind is not None:
         keys.add(BLIND)
+    if not observed.complete:
+        keys.add(UNSEEN)
     scene = _aged(scene, keys)
     if fleet is not None and is_open(scene, fleet.driver):
         scene = _aged(scene, keys | {open_key(fleet.driver)})
@@ -137,12 +145,16 @@ def _aged(scene: Scene, keys: set[Key]) -> Scene:
 def _blind(scene: Scene) -> Plan:
     """Nothing has been seen yet; only a deadline that passed long ago can be acted upon."""
     finish: Outcome | None = None
-    if scene.overdue_seconds >= OVERDUE_PATIENCE_SECONDS:
+    if scene.overdue_seconds >= OVERDUE_PATIENCE_SECONDS and scene.age(*UNSEEN) >= LOOK_SECONDS:
         text = "the task's execution_timeout passed while the cluster could not be reached"
         finish = outcome_of(scene, None, Judgement(Verdict.TIMED_OUT, text))
     deadline = scene.desired.deadline_epoch_seconds
-    due = None if deadline is None else deadline + OVERDUE_PATIENCE_SECONDS
-    since = {key: at for key, at in scene.since.items() if key == BLIND}
+    due = (
+        None
+        if deadline is None
+        else max(deadline + OVERDUE_PATIENCE_SECONDS, scene.since[UNSEEN] + LOOK_SECONDS)
+    )
+    since = {key: at for key, at in scene.since.items() if key in (BLIND, UNSEEN)}
     return Plan(
         (), replace(scene.state, since=since), _until_first([due, sight_due(scene)], scene.now), finish
     )

@@ -95,7 +95,9 @@ def _success(scene: Scene) -> Judgement | None:
     for driver in reversed(scene.observed.drivers):
         if isinstance(driver.state, Succeeded):
             text = f"driver pod {driver.name} ended with {driver.state.ending.text}"
-            return Judgement(Verdict.SUCCEEDED, text, driver, driver.state.ending)
+            # A pod that was taken away at the same time is no success to its Job, which would start another.
+            stop = driver.disruption is not None
+            return Judgement(Verdict.SUCCEEDED, text, driver, driver.state.ending, stop=stop)
     job = scene.observed.job
     if job is not None and job.phase is JobPhase.COMPLETE:
         return Judgement(Verdict.SUCCEEDED, f"Job {job.name} is complete", scene.observed.driver)

@@ -45,6 +45,7 @@ class Stage:
     gate: Gate = field(default_factory=Gate)
     processes: list[Process] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)  # of every try, in seconds since the epoch
     retained: list[str] = field(default_factory=list)  # uids of Jobs that were given their retention
     problems: list[str] = field(default_factory=list)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)

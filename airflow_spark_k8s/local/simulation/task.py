@@ -139,6 +139,7 @@ class _Try:
         worker = stage.process("worker", steps=steps)
         if self._plan.deadline_seconds is not None:
             self._deadline = worker.clock.now() + self._plan.deadline_seconds
+            stage.deadlines.append(self._deadline)
         manifests = requests.manifests(self._task.palette, self._number)
         application = requests.application(self._task.palette)
         stage.targets[manifests.application] = application.allocation.target
@@ -234,7 +235,7 @@ class _Try:
             if death is not None:
                 death.cancel()
         stage.trace.say(process.name, f"outcome: {found.verdict}: {found.message}")
-        check_outcome(stage, reference, found, self._deadline)
+        check_outcome(stage, reference, found)
         # The payload of the event is the XCom, too.
         stage.check_record("the outcome", json.dumps(found.as_dict()))
         return found

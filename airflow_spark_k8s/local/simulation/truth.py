@@ -18,7 +18,6 @@ def check_outcome(
     stage: Stage,
     reference: ApplicationReference,
     outcome: Outcome,
-    deadline_epoch_seconds: float | None,
 ) -> None:
     """Tell the stage if an outcome that a controller reports is not true."""
     record = stage.watcher.jobs[outcome.job_of(reference).job_uid]
@@ -26,9 +25,9 @@ def check_outcome(
     drivers = [each for each in stage.watcher.drivers.values() if each.job_uid in jobs]
     problem = _problem(stage, outcome, drivers, record)
     if outcome.verdict is Verdict.TIMED_OUT:
-        # A controller repeats what another one with another clock has recorded.
+        # A controller repeats what another one, with another clock or of another try, has recorded.
         latest = max(process.clock.latest() for process in stage.processes)
-        timed_out = deadline_epoch_seconds is not None and latest >= deadline_epoch_seconds
+        timed_out = any(latest >= deadline for deadline in stage.deadlines)
         problem = None if timed_out else "no deadline had passed"
     if problem is None and _differs(outcome, record):
         problem = f"on the Job stands: {record.outcome.verdict if record.outcome else None}"

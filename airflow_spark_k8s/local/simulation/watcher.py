@@ -160,7 +160,8 @@ class Watcher:
                 driver.exit_code, driver.reason = int(ended["exitCode"]), ended.get("reason") or ""
             waiting = container["state"].get("waiting") or {}
             driver.waiting.setdefault(str(waiting.get("reason")), self._cluster.timers.time())
-        if status.get("phase") == "Succeeded" and driver.succeeded_at is None:
+        # A node that shuts down calls a pod failed whose driver has ended well at that moment.
+        if (status.get("phase") == "Succeeded" or driver.exit_code == 0) and driver.succeeded_at is None:
             driver.succeeded_at = self._cluster.timers.time()
 
     # executors

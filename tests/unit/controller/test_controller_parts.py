@@ -237,6 +237,17 @@ def test_pods_that_are_asked_for_are_taken_in_unless_more_is_known() -> None:
     assert [driver.ended for driver in world.observed().drivers] == [True]
 
 
+def test_a_driver_that_is_gone_does_not_come_back_with_an_older_event() -> None:
+    # Simulation, seed 13685: then its Job had failed for no known reason, and the verdict was "driver lost".
+    world = World(REFERENCE)
+    running = pod("d", owner=REFERENCE.job_uid, labels=DRIVER_LABELS, status=status("Running"))
+    world.see_pods(Listed((running,), "1"))
+    world.found_pods((), world.driver_uids)
+    world.see_pods(Changed("MODIFIED", running))
+    (driver,) = world.observed().drivers
+    assert (driver.gone, driver.ended) == (True, True)
+
+
 LATE: dict[str, Callable[[Manifest], WatchUpdate]] = {
     "event": lambda pod: Changed("MODIFIED", pod),
     "list": lambda pod: Listed((pod,), "1"),

@@ -217,6 +217,24 @@ def test_what_was_never_seen_is_timed_out_some_time_after_the_deadline() -> None
     assert late.finish.verdict is Verdict.TIMED_OUT
 
 
+def test_a_controller_that_begins_after_the_deadline_looks_before_it_gives_up() -> None:
+    # Simulation, seed 10460: the application was there, and stayed.
+    story = Story(desired(deadline=START - 3600))
+    first = story.look(Observed())
+    assert (first.finish, first.requeue_after_seconds) == (None, 30)
+    assert story.look(observed()).actions
+    never = Story(desired(deadline=START - 3600))
+    never.look(Observed())
+    assert never.look(Observed(), after=30).finish is not None
+
+
+def test_a_driver_that_ends_well_while_it_is_taken_away_is_not_followed_by_another() -> None:
+    # Simulation, seed 15143: to its Job the pod had failed, and another driver ran for half a minute.
+    taken = driver(GONE_HOME, disruption="TerminationByKubelet")
+    record = _record(Story().look(observed(drivers=(taken,))))
+    assert (record.outcome.verdict, record.stop) == (Verdict.SUCCEEDED, True)
+
+
 def test_without_a_deadline_what_was_never_seen_is_waited_for() -> None:
     plan = Story().look(Observed(), after=10**6)
     assert (plan.finish, plan.requeue_after_seconds, plan.actions) == (None, None, ())
