@@ -77,7 +77,8 @@ class Hands:
     cluster: Cluster
     world: World
     report: Callable[[str], None]
-    now: Callable[[], float]  # seconds since the epoch, never going back
+    now: Callable[[], float]  # seconds that pass evenly
+    epoch_seconds: Callable[[], float]  # what the clock shows
 
     @property
     def reference(self) -> ApplicationReference:
@@ -261,7 +262,7 @@ async def _start_again(hands: Hands, action: StartAgain) -> None:
             action.job_name,
             action.job_uid,
             action.driver_uids,
-            now=hands.now(),
+            now=hands.epoch_seconds(),
             timeout_seconds=CALL_TIMEOUT_SECONDS,
         )
     except NotFound as error:

@@ -49,3 +49,25 @@ class SystemClock:
     def jitter(self) -> float:
         """A number in [0, 1), the same series for the same seed."""
         return self._random.random()
+
+
+class EvenTime:
+    """
+    Time that passes evenly: it begins as `clock` shows it, and no jump of the clock is followed.
+
+    Ages are measured by it. A clock that was put forward would call a pod abandoned that has just been told
+    to leave, and give its place away.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead = clock.now() - clock.monotonic()
+
+    def now(self) -> float:
+        """Seconds since the epoch, if the clock was right at the start and the machine has not slept."""
+        return self._ahead + self._clock.monotonic()
+
+    @property
+    def jump_seconds(self) -> float:
+        """How far the clock is ahead of that."""
+        return self._clock.now() - self.now()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from airflow_spark_k8s.controller.apply import Hands, apply, delete_exactly
-from airflow_spark_k8s.controller.clock import Clock
+from airflow_spark_k8s.controller.clock import Clock, EvenTime
 from airflow_spark_k8s.controller.complaints import Complaints
 from airflow_spark_k8s.controller.observe import (
     Observer,
@@ -64,14 +64,14 @@ async def run(
     :param holder: name on the executor ids, which no other controller may ever have; None: a random one.
     """
     started_at = clock.monotonic()
-    now = _Now(clock)
+    time = EvenTime(clock)
     world = World(reference)
     complaints = Complaints(clock, report)
-    observer = Observer(cluster, world, clock, complaints, now)
-    hands = Hands(cluster, world, report, now)
+    observer = Observer(cluster, world, clock, complaints, time.now)
+    hands = Hands(cluster, world, report, time.now, clock.now)
     state = State(holder=holder or uuid.uuid4().hex[:12])
     desired = Desired(reference, None, deadline_epoch_seconds, patience_seconds)
-    controller = _Controller(hands, clock, state, on_progress, desired)
+    controller = _Controller(hands, clock, time, state, on_progress, desired)
     try:
         outcome = await _watched(observer, controller)
     except BaseExceptionGroup as group:
@@ -123,20 +123,6 @@ def _message(group: BaseExceptionGroup[WrongCluster]) -> str:
     return _message(first) if isinstance(first, BaseExceptionGroup) else str(first)
 
 
-class _Now:
-    """Seconds since the epoch that never go back and go on while the machine sleeps."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._now, self._monotonic = clock.now(), clock.monotonic()
-
-    def __call__(self) -> float:
-        monotonic = self._clock.monotonic()
-        self._now = max(self._now + monotonic - self._monotonic, self._clock.now())
-        self._monotonic = monotonic
-        return self._now
-
-
 class _Controller:
     """Looks, decides and acts, again and again; the memory between two looks is a value of the core."""
 
@@ -144,12 +130,14 @@ class _Controller:
         self,
         hands: Hands,
         clock: Clock,
+        time: EvenTime,
         state: State,
         on_progress: Callable[[Progress], None] | None,
         desired: Desired,
     ) -> None:
         self._hands = hands
         self._clock = clock
+        self._time = time
         self._on_progress = on_progress
         self._desired = desired
         self._told: Progress | None = None
@@ -171,17 +159,18 @@ class _Controller:
     def _look(self) -> Plan:
         world = self._hands.world
         desired = replace(self._desired, settings=world.settings)
-        plan = reconcile(desired, world.observed(), self._state, self._hands.now())
+        observed = replace(world.observed(), clock_jump_seconds=self._time.jump_seconds)
+        plan = reconcile(desired, observed, self._state, self._time.now())
         world.want(plan.ask)
         self._tell(plan.progress)
         return plan
 
     async def _act(self, plan: Plan) -> bool:
         """Whether any call was made."""
-        sent_at = self._hands.now()
+        sent_at = self._time.now()
         results = await apply(self._hands, plan.actions)
         jitter = self._clock.jitter()
-        self._state = absorb(plan.next_state, results, sent_at=sent_at, now=self._hands.now(), jitter=jitter)
+        self._state = absorb(plan.next_state, results, sent_at=sent_at, now=self._time.now(), jitter=jitter)
         return bool(results)
 
     async def _wait(self, seconds: float | None) -> None:

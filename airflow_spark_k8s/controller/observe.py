@@ -43,7 +43,7 @@ class Observer:
     world: World
     clock: Clock
     complaints: Complaints
-    now: Callable[[], float]  # seconds since the epoch, never going back
+    now: Callable[[], float]  # seconds that pass evenly
 
 
 async def watch_job(observer: Observer) -> None:

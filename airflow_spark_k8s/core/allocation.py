@@ -66,8 +66,7 @@ def allocate(
         step = _pay(scene, fleet, sizes_of(fleet, recovery))
     else:
         step = _advance(scene, fleet, _worthwhile(allocation, recovery), known)
-    recovery_due = recovery.due if recovery is not None else None
-    due = _earlier(_earlier(step.due, search_due), recovery_due)
+    due = _earlier(_earlier(step.due, search_due), _recovery_due(scene, recovery))
     return replace(step, searches=searches, due=due)
 
 
@@ -97,6 +96,11 @@ def _advance(scene: Scene, fleet: Fleet, allocation: AllocationSettings, known: 
     marks = fleet.marks
     raised = IdMarks(marks.reserved + size, marks.reserved, next_holder(scene))
     return Allocation(raised, first_new=marks.reserved + 1)
+
+
+def _recovery_due(scene: Scene, recovery: Recovery | None) -> float | None:
+    moment = None if recovery is None else recovery.due_epoch_seconds
+    return None if moment is None else scene.moment_of(moment)
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:
@@ -213,7 +217,7 @@ def pause_after_failures(scene: Scene, fleet: Fleet, allocation: AllocationSetti
         ends += [(entry, EARLY_PAUSE_SECONDS) for entry in entries if entry.too_early]
     # The clock of the controller that wrote an entry may be ahead of this one's.
     latest = last_end(scene, fleet)
-    waits = [min(entry.at_epoch_seconds, latest) + wait - scene.now for entry, wait in ends]
+    waits = [min(scene.moment_of(entry.at_epoch_seconds), latest) + wait - scene.now for entry, wait in ends]
     return max(waits, default=0.0)
 
 

@@ -64,7 +64,7 @@ def cleanup(scene: Scene, fleet: Fleet, settings: ControllerSettings) -> Cleanup
     more_ended = (*more.ended, *executors_without_worker(scene, fleet, settings, known))
     ended += more_ended
     known = known.with_ended(more_ended, rollout)
-    recovery = recover(settings, known, fleet.spark.stages, scene.now)
+    recovery = recover(settings, known, fleet.spark.stages, scene.epoch_seconds)
     leaving = retired(scene, fleet, recovery, settings.allocation.target, known)
     known = known.with_ended(leaving, rollout)
     return Cleanup(
@@ -96,7 +96,9 @@ def _newly_ended(scene: Scene, fleet: Fleet, allocation: AllocationSettings) -> 
         if number not in remembered and _is_overdue(scene, fleet, pod, allocation):
             reason = f"did not register within {allocation.registration_timeout_seconds:g} s"
             kind = EndKind.DELETED.value
-            yield EndedExecutor(number, "deleted", reason, scene.now, node=pod.node, kind=kind, size=pod.size)
+            yield EndedExecutor(
+                number, "deleted", reason, scene.epoch_seconds, node=pod.node, kind=kind, size=pod.size
+            )
 
 
 def _killed_while_leaving(scene: Scene, fleet: Fleet) -> Iterator[EndedExecutor]:
@@ -122,7 +124,7 @@ def ended_executor(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecuto
         executor_id=pod.executor_id,
         state=type(state).__name__.lower(),
         reason=ending.trouble,
-        at_epoch_seconds=scene.now,
+        at_epoch_seconds=scene.epoch_seconds,
         exit_code=ending.exit_code,
         node=pod.node,
         start_failure=not early and _failed_to_start(fleet, pod, ending),
@@ -146,7 +148,7 @@ def _vanished(scene: Scene, fleet: Fleet, pod: ExecutorPod) -> EndedExecutor:
         executor_id=pod.executor_id,
         state="deleted",
         reason=f"its pod is gone{why}",
-        at_epoch_seconds=scene.now,
+        at_epoch_seconds=scene.epoch_seconds,
         node=pod.node,
         kind=kind,
         disruption=pod.disruption,

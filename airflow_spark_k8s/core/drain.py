@@ -82,7 +82,7 @@ def _entry(scene: Scene, fleet: Fleet, number: int, stages: tuple[int, ...]) -> 
         executor_id=number,
         state="deleted",
         reason=RETIRED,
-        at_epoch_seconds=scene.now,
+        at_epoch_seconds=scene.epoch_seconds,
         node=fleet.pods[number].node,
         kind=EndKind.DRAINED.value,
         peak_memory_mib=fleet.spark.peak_memory_mib(number),

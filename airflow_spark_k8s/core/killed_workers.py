@@ -48,7 +48,9 @@ def executors_without_worker(
         return ()
     found: list[EndedExecutor] = []
     for entry in _candidates(scene, fleet, known):
-        recovery = recover(settings, known.with_ended([*found, entry]), fleet.spark.stages, scene.now)
+        recovery = recover(
+            settings, known.with_ended([*found, entry]), fleet.spark.stages, scene.epoch_seconds
+        )
         if recovery is not None and entry not in recovery.given_up:
             found.append(entry)
     return tuple(found)
@@ -63,7 +65,7 @@ def _candidates(scene: Scene, fleet: Fleet, known: History) -> Iterator[EndedExe
             executor_id=number,
             state="deleted",
             reason=WORKER_KILLED,
-            at_epoch_seconds=scene.now,
+            at_epoch_seconds=scene.epoch_seconds,
             node=pod.node,
             kind=EndKind.MAYBE_OUT_OF_MEMORY.value,
             peak_memory_mib=fleet.spark.peak_memory_mib(number),

@@ -21,7 +21,7 @@ from airflow_spark_k8s.core.size import ladder
 
 
 def memory_sentence(
-    settings: ControllerSettings, known: History, stages: Mapping[int, str], now: float
+    settings: ControllerSettings, known: History, stages: Mapping[int, str], epoch_seconds: float
 ) -> str:
     """
     What happened to the executors of the stage that is not over, and what to set; empty if they are well.
@@ -31,7 +31,7 @@ def memory_sentence(
     if settings.recovery is None:
         return ""
     steps = ladder(settings.recovery, settings.executor_cores)
-    recovery = recover(settings, known, stages, now)
+    recovery = recover(settings, known, stages, epoch_seconds)
     lost = recovery.losses if recovery is not None else lost_to_memory(known.entries.values())
     losses = memory_losses(lost, steps)
     if not losses:

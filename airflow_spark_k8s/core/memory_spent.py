@@ -26,5 +26,5 @@ def memory_spent(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) ->
         return None
     if job.phase is not JobPhase.ACTIVE or not still_wants(scene, fleet):
         return None
-    text = memory_sentence(settings, fleet.driver.history, fleet.spark.stages, scene.now)
+    text = memory_sentence(settings, fleet.driver.history, fleet.spark.stages, scene.epoch_seconds)
     return Judgement(Verdict.EXECUTOR_MEMORY_SPENT, f"no executor is left: {text}", fleet.driver, stop=True)

@@ -36,7 +36,7 @@ class ObjectEvent:
 class Account:
     """The events of one object, oldest first, as of the last reading."""
 
-    asked_at: float  # seconds since the epoch, before the last question was sent
+    asked_at: float  # before the last question was sent
     read_at: float = -math.inf  # the same of the last question that was answered
     events: tuple[ObjectEvent, ...] = ()
 

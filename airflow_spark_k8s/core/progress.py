@@ -127,7 +127,7 @@ def _about_memory(scene: Scene, fleet: Fleet | None) -> str:
     settings = scene.desired.settings
     if settings is None or fleet is None:
         return ""
-    return memory_sentence(settings, _whole_history(scene, fleet), fleet.spark.stages, scene.now)
+    return memory_sentence(settings, _whole_history(scene, fleet), fleet.spark.stages, scene.epoch_seconds)
 
 
 def _whole_history(scene: Scene, fleet: Fleet) -> History:

@@ -81,7 +81,8 @@ def reconcile(desired: Desired, observed: Observed, state: State, now: float) ->
     """
     What to do next for the application in `desired`, as it looks in `observed`.
 
-    `state` is the plan's `next_state` of last time, after `absorb`; `now` is in seconds since the epoch.
+    `state` is the plan's `next_state` of last time, after `absorb`; `now` is a moment in seconds that
+    pass evenly: where the clock, which may jump, was ahead of that is told in `observed`.
     """
     scene, fleet = _scene(desired, observed, state, now)
     judgement = sight_lost(scene)
@@ -148,11 +149,10 @@ def _blind(scene: Scene) -> Plan:
     if scene.overdue_seconds >= OVERDUE_PATIENCE_SECONDS and scene.age(*UNSEEN) >= LOOK_SECONDS:
         text = "the task's execution_timeout passed while the cluster could not be reached"
         finish = outcome_of(scene, None, Judgement(Verdict.TIMED_OUT, text))
-    deadline = scene.desired.deadline_epoch_seconds
     due = (
         None
-        if deadline is None
-        else max(deadline + OVERDUE_PATIENCE_SECONDS, scene.since[UNSEEN] + LOOK_SECONDS)
+        if scene.deadline is None
+        else max(scene.deadline + OVERDUE_PATIENCE_SECONDS, scene.since[UNSEEN] + LOOK_SECONDS)
     )
     since = {key: at for key, at in scene.since.items() if key in (BLIND, UNSEEN)}
     return Plan(

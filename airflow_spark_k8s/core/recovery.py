@@ -36,7 +36,7 @@ class Recovery:
     given_up: tuple[EndedExecutor, ...]  # losses that are not made up for
     drains: bool  # executors that take several tasks are retired
     last_chance: bool  # one more loss may be the end of the application
-    due: float | None  # when the window lets one more loss be made up for; None: it does not matter
+    due_epoch_seconds: float | None  # when the window lets one more loss be made up for; None: no matter
 
     @property
     def base(self) -> Size | None:
@@ -72,7 +72,7 @@ def recovers(settings: ControllerSettings) -> bool:
 
 
 def recover(
-    settings: ControllerSettings, history: History, stages: Mapping[int, str], now: float
+    settings: ControllerSettings, history: History, stages: Mapping[int, str], epoch_seconds: float
 ) -> Recovery | None:
     """
     What follows from `history`; None if recovery is off.
@@ -92,7 +92,7 @@ def recover(
     multi_task += sum(some.count for some in older if some.size is None)
     can_drain = Fraction(given.drain_fraction) > 0 and steps.multi_task
     drains = can_drain and (multi_task >= LOSSES_TO_DRAIN or last_chance)
-    given_up, due = _given_up(given, steps, every, losses, now)
+    given_up, due = _given_up(given, steps, every, losses, epoch_seconds)
     answers = [_Answer(some.size or steps.normal, some.kind, some.count) for some in older]
     lost = {loss.executor_id for loss in given_up}
     answers += [
@@ -107,7 +107,7 @@ def recover(
         given_up=given_up,
         drains=drains,
         last_chance=last_chance,
-        due=due,
+        due_epoch_seconds=due,
     )
 
 
@@ -132,7 +132,7 @@ def _given_up(
     steps: Ladder,
     every: Sequence[EndedExecutor],
     losses: Sequence[EndedExecutor],
-    now: float,
+    epoch_seconds: float,
 ) -> tuple[tuple[EndedExecutor, ...], float | None]:
     """
     Losses that are not made up for, and when that changes with time.
@@ -142,7 +142,7 @@ def _given_up(
     """
     hopeless = (n for n, loss in enumerate(losses) if _following(steps, loss) is None)
     spent = losses[next(hopeless, len(losses)) :]
-    recent = [loss for loss in every if loss.at_epoch_seconds > now - settings.window_seconds]
+    recent = [loss for loss in every if loss.at_epoch_seconds > epoch_seconds - settings.window_seconds]
     beyond = recent[settings.max_executor_ooms :]
     due = recent[0].at_epoch_seconds + settings.window_seconds if beyond else None
     lost = {loss.executor_id for loss in (*spent, *beyond)}

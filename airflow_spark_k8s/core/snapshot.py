@@ -187,6 +187,7 @@ class Observed:
     accounts: Mapping[str, Account] = field(default_factory=dict)  # uid of what waits -> its events, if read
     blind: str | None = None  # why Job or pods cannot be watched just now; None: they can
     events_refused: str | None = None  # why events cannot be read; None: they can, or nobody has tried
+    clock_jump_seconds: float = 0.0  # the clock's way ahead of even time, since the controller began
 
     @property
     def driver(self) -> DriverPod | None:

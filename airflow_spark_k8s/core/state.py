@@ -103,7 +103,16 @@ class Scene:
     observed: Observed
     state: State
     since: Mapping[Key, float]  # conditions that hold now -> first noticed
-    now: float
+    now: float  # passes evenly: what ages are measured by
+
+    @property
+    def epoch_seconds(self) -> float:
+        """What the clock shows, which is what deadlines and records for others go by."""
+        return self.now + self.observed.clock_jump_seconds
+
+    def moment_of(self, epoch_seconds: float) -> float:
+        """When the clock will show this, if it does not jump again."""
+        return epoch_seconds - self.observed.clock_jump_seconds
 
     def age(self, *key: str | int) -> float:
         """Seconds for which a condition has held; -1 if it does not."""
@@ -117,8 +126,13 @@ class Scene:
     @property
     def overdue_seconds(self) -> float:
         """Seconds since the deadline; negative before it and without one."""
+        return -1.0 if self.deadline is None else self.now - self.deadline
+
+    @property
+    def deadline(self) -> float | None:
+        """The moment when the application is timed out; None: never."""
         deadline = self.desired.deadline_epoch_seconds
-        return -1.0 if deadline is None else self.now - deadline
+        return None if deadline is None else self.moment_of(deadline)
 
 
 CREATE, FIND, MARK, DELETE, JOB, SHOW = "create", "find", "mark", "delete", "job", "show"

@@ -68,7 +68,11 @@ def _ended(
     scene: Scene, fleet: Fleet, entry: EndedExecutor | None, number: int, events: tuple[str, ...]
 ) -> EndedExecutor:
     known = entry or EndedExecutor(
-        number, "deleted", "its pod is gone", scene.now, peak_memory_mib=fleet.spark.peak_memory_mib(number)
+        number,
+        "deleted",
+        "its pod is gone",
+        scene.epoch_seconds,
+        peak_memory_mib=fleet.spark.peak_memory_mib(number),
     )
     taken = next((reason for reason in _TAKEN_AWAY if reason in events), None)
     if taken is not None:

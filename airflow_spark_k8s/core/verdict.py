@@ -75,7 +75,7 @@ def judge(scene: Scene) -> Judgement | None:
 def verdict_due(scene: Scene) -> float | None:
     """When `judge` may say something else although nothing happens; None if time alone does not do it."""
     moments = [
-        scene.desired.deadline_epoch_seconds,
+        scene.deadline,
         *(scene.since[key] + seconds for key, seconds in _limits(scene) if key in scene.since),
     ]
     return min((moment for moment in moments if moment is not None and moment > scene.now), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +57,7 @@ def _apply(
         world.see_settings(settings, MANIFEST)
         world.changed.clear()
         lines: list[str] = []
-        hands = Hands(cluster, world, lines.append, asyncio.get_running_loop().time)
+        hands = Hands(cluster, world, lines.append, asyncio.get_running_loop().time, time.time)
         return world, await apply(hands, actions), lines
 
     return in_virtual_time(main())

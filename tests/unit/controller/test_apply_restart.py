@@ -37,7 +37,9 @@ NEXT_UID = "uid-of-next"
 def applied(action: Action, cluster: FakeCluster, world: World | None = None) -> Result:
     async def main() -> Result:
         now = asyncio.get_running_loop().time
-        (result,) = await apply(Hands(cluster, world or World(REFERENCE), lambda line: None, now), [action])
+        (result,) = await apply(
+            Hands(cluster, world or World(REFERENCE), lambda line: None, now, now), [action]
+        )
         return result
 
     return in_virtual_time(main())

@@ -106,7 +106,7 @@ def test_an_executor_that_runs_but_does_not_register_is_replaced() -> None:
     assert 300 < run.seconds < 400
 
 
-def testnothing_is_replaced_while_registration_is_unknown() -> None:
+def test_nothing_is_replaced_while_registration_is_unknown() -> None:
     def forbid(application: Application) -> Fault:
         return Fault(lambda _, path: "/proxy/" in path, lambda: Forbidden("pods/proxy", status=403), 10**6)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -62,7 +63,7 @@ def _apply(
         world = World(REFERENCE)
         world.executor_manifest = manifest or EXECUTOR_MANIFEST
         report = (lines if lines is not None else []).append
-        hands = Hands(cluster or FakeCluster(), world, report, asyncio.get_running_loop().time)
+        hands = Hands(cluster or FakeCluster(), world, report, asyncio.get_running_loop().time, time.time)
         return await apply(hands, actions)
 
     return in_virtual_time(main())
@@ -149,7 +150,7 @@ def test_an_executors_id_tells_which_manifest_it_is_made_from(
     async def main() -> None:
         world = World(REFERENCE)
         world.see_settings(_settings(rollout), _manifest("burst"), plain)
-        hands = Hands(cluster, world, lambda line: None, asyncio.get_running_loop().time)
+        hands = Hands(cluster, world, lambda line: None, asyncio.get_running_loop().time, time.time)
         await apply(hands, [_create(number) for number in range(1, 9)])
 
     in_virtual_time(main())
