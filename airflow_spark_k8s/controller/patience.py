@@ -1,4 +1,4 @@
-"""Single calls that an outage of the API server must not spoil: made again until it is over."""
+"""Work that an outage of the API server must not spoil: tried again until it is over."""
 
 from __future__ import annotations
 
@@ -31,11 +31,15 @@ class Patience:
         self._report = report
         self._until = clock.monotonic() + seconds
 
-    async def of(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def of(
+        self, what: str, call: Callable[[], Awaitable[T]], *, also: tuple[type[ClusterError], ...] = ()
+    ) -> T:
         """
-        What `call` returns, as soon as it does not fail for an outage; `what` names it in the log.
+        What `call` returns, as soon as it does not fail because of an outage.
 
-        :raises ClusterError: what is no outage, at once; an outage that outlasts the patience.
+        :param what: names the call in the log.
+        :param also: other errors that may pass by themselves.
+        :raises ClusterError: an error of another kind, at once; one of these that outlasts the patience.
         """
         pause, said_at = FIRST_PAUSE_SECONDS, None
         while True:
@@ -43,7 +47,8 @@ class Patience:
                 result = await call()
             except ClusterError as error:
                 seconds = self._pause(pause, error)
-                if not is_outage(error) or self._clock.monotonic() + seconds > self._until:
+                may_pass = is_outage(error) or isinstance(error, also)
+                if not may_pass or self._clock.monotonic() + seconds > self._until:
                     raise
                 said_at = self._say(f"{what}: {error}; trying again", said_at)
             else:

@@ -7,7 +7,6 @@ suspended Job is an unfinished submission that runs nothing, and a Job that is n
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -33,7 +32,6 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.kube.cluster import JSON_PATCH, MERGE_PATCH, Cluster
 from airflow_spark_k8s.kube.paths import collection_of, collection_path, object_path, path_of
-from airflow_spark_k8s.kube.pauses import Pauses
 from airflow_spark_k8s.kube.preflight import preflight
 from airflow_spark_k8s.kube.removal import delete
 
@@ -56,40 +54,19 @@ class Submitted:
     how: str  # "created", "adopted" or "adopted from try N"
 
 
-async def submit(
-    cluster: Cluster,
-    manifests: Manifests,
-    identity: Identity,
-    *,
-    sleep: Callable[[float], Awaitable[None]],
-    jitter: Callable[[], float] = lambda: 0.0,
-    report: Callable[[str], None] = lambda line: None,
-    patience_seconds: float = 120.0,
-) -> Submitted:
+async def submit(cluster: Cluster, manifests: Manifests, identity: Identity) -> Submitted:
     """
     The application in the cluster: created, or found there from an earlier call or an earlier try.
 
     May be called again after it was cut off anywhere, also by another process, and ends in one driver. A Job
     that an earlier try of the same task instance has running is taken over if its specification is the same;
-    else it is removed, and its pods are waited for.
+    else it is removed, and its pods must have ended before a new one is created.
 
-    :param sleep: called while something is waited for: pods that end, a server that does not answer.
-    :param jitter: a number in [0, 1); spreads pauses.
-    :param report: is given a line about what is waited for, once a minute.
-    :param patience_seconds: how long to sleep in all before an error is raised.
     :raises InvalidConfiguration: the name is taken by somebody else's Job, or a later try is at work.
-    :raises Conflict: pods of an earlier try did not end in time, or others kept getting in the way.
-    :raises ClusterError: the server refuses, or did not answer for `patience_seconds`.
+    :raises Conflict: pods of an earlier try have not ended yet, or others got in the way: call again later.
+    :raises ClusterError: the server refuses or does not answer.
     """
-    submission = _Submission(cluster, manifests, identity)
-    pauses = Pauses(sleep, jitter, report, patience_seconds)
-    while True:
-        try:
-            return await submission.attempt()
-        except _LookAgain as again:
-            await pauses.wait(again.error)
-        except _MAY_PASS as error:
-            await pauses.wait(error)
+    return await _Submission(cluster, manifests, identity).attempt()
 
 
 async def retain(cluster: Cluster, reference: ApplicationReference, seconds: int) -> None:
@@ -118,14 +95,6 @@ async def driver_log(cluster: Cluster, namespace: str, pod: str, tail_lines: int
     """
     params = {"container": DRIVER_CONTAINER, "tailLines": str(tail_lines)}
     return await cluster.text(f"{object_path('Pod', namespace, pod)}/log", params=params)
-
-
-class _LookAgain(Exception):
-    """The cluster is not, or no longer, as it has to be for the next step; `error` if it stays so."""
-
-    def __init__(self, error: ClusterError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class _Replaced(Exception):
@@ -186,7 +155,6 @@ class _Submission:
         self._manifests = manifests
         self._identity = identity
         self._namespace: str = manifests.job["metadata"]["namespace"]
-        self._created_uid: str | None = None
 
     async def attempt(self) -> Submitted:
         jobs = await self._jobs()
@@ -201,7 +169,7 @@ class _Submission:
         else:
             job, how = await self._from_earlier_tries([job for job in jobs if not self._is_own(job)])
         await self._complete(job)
-        return Submitted(self._reference(job), CREATED if job.state.uid == self._created_uid else how)
+        return Submitted(self._reference(job), how)
 
     async def _from_earlier_tries(self, others: list[_Job]) -> tuple[_Job, str]:
         others = [job for job in others if job.name != self._manifests.job["metadata"]["name"]]
@@ -214,7 +182,7 @@ class _Submission:
             # Another Job may have gone on for one of them just before it was removed: it would be there now.
             jobs = await self._jobs()
             return await self._from_earlier_tries([job for job in jobs if not self._is_own(job)])
-        await self._wait_for_pods(kept)
+        await self._refuse_while_pods_run(kept)
         if kept is None:
             return await self._created(), CREATED
         return await self._taken_over(kept), f"adopted from try {kept.try_number}"
@@ -246,8 +214,8 @@ class _Submission:
         jobs = [_Job.of(item) for item in answer.get("items") or ()]
         return sorted(jobs, key=lambda job: (job.live, job.manifest["metadata"]["creationTimestamp"]))
 
-    async def _wait_for_pods(self, kept: _Job | None) -> None:
-        """Look again until no pod of an earlier try is left that may still write where this one will."""
+    async def _refuse_while_pods_run(self, kept: _Job | None) -> None:
+        """Return if no pod of an earlier try is left that may still write where this one will."""
         params = {"labelSelector": f"{LABEL_TASK_INSTANCE}={self._identity.task_instance_key}"}
         answer = await self._cluster.request("GET", collection_path("Pod", self._namespace), params=params)
         spared = {kept.label(LABEL_APPLICATION)} if kept is not None else set()
@@ -259,16 +227,14 @@ class _Submission:
                 await delete(self._cluster, path, pod["metadata"]["uid"])
         if left:
             names = ", ".join(sorted(pod["metadata"]["name"] for pod in left))
-            raise _LookAgain(Conflict(f"pods of an earlier try have not ended yet: {names}"))
+            raise Conflict(f"pods of an earlier try have not ended yet: {names}")
 
     async def _created(self) -> _Job:
         path = collection_of(self._manifests.job)
         try:
-            job = _Job.of(await self._cluster.request("POST", path, body=self._manifests.job))
+            return _Job.of(await self._cluster.request("POST", path, body=self._manifests.job))
         except AlreadyExists as error:
             return await self._behind_our_name(error)
-        self._created_uid = job.state.uid
-        return job
 
     async def _behind_our_name(self, error: AlreadyExists) -> _Job:
         """The Job that was there before ours, if it is ours; else room is made, or the error is final."""
@@ -276,7 +242,7 @@ class _Submission:
         try:
             job = _Job.of(await self._cluster.request("GET", path))
         except NotFound:
-            raise _LookAgain(error) from error
+            raise Conflict("a Job of the same name was there a moment ago") from error
         if self._is_own(job) and not job.state.deleting:
             return job
         if job.live:
@@ -288,7 +254,7 @@ class _Submission:
             ) from error
         if not job.state.deleting:
             await delete(self._cluster, path, job.state.uid)
-        raise _LookAgain(error) from error
+        raise Conflict(f"Job {job.name}, which had this name before, is being removed") from error
 
     async def _taken_over(self, job: _Job) -> _Job:
         metadata = {
@@ -301,8 +267,8 @@ class _Submission:
             changed = await self._cluster.request(
                 "PATCH", path_of(job.manifest), body=body, content_type=MERGE_PATCH
             )
-        except (Conflict, NotFound) as error:
-            raise _LookAgain(error) from error
+        except NotFound as error:
+            raise Conflict(f"Job {job.name} was removed while it was being taken over") from error
         return _Job.of(changed)
 
     def _prolonged(self, job: _Job) -> dict[str, int]:
@@ -333,20 +299,20 @@ class _Submission:
             await self._cluster.request(
                 "POST", collection_of(manifest), body={**manifest, "metadata": metadata}
             )
-        except AlreadyExists as error:
-            await self._check_owner(manifest, job, error)
+        except AlreadyExists:
+            await self._check_owner(manifest, job)
 
-    async def _check_owner(self, manifest: Manifest, job: _Job, error: AlreadyExists) -> None:
-        path = path_of(manifest)
+    async def _check_owner(self, manifest: Manifest, job: _Job) -> None:
+        path, name = path_of(manifest), f"{manifest['kind']} {manifest['metadata']['name']}"
         try:
             metadata = (await self._cluster.request("GET", path))["metadata"]
-        except NotFound:
-            raise _LookAgain(error) from error
+        except NotFound as error:
+            raise Conflict(f"{name} was removed while it was being looked at") from error
         if any(owner["uid"] == job.state.uid for owner in metadata.get("ownerReferences") or ()):
             return
         # Left by a Job of the same name that is gone: the garbage collector would take it from under us.
         await delete(self._cluster, path, metadata["uid"])
-        raise _LookAgain(error) from error
+        raise Conflict(f"{name} of an earlier Job was in the way and has been removed")
 
     async def _resume(self, job: _Job) -> None:
         start = {"op": "replace", "path": "/spec/suspend", "value": False}

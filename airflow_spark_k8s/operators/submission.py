@@ -124,17 +124,13 @@ def _limited(plan: Plan, node_limit_mib: int | None) -> Plan:
 async def _submit(cluster: ApiServer, checked: _Checked, log: Log, watching: Watching) -> Submission:
     from airflow_spark_k8s.controller.clock import SystemClock
     from airflow_spark_k8s.controller.loop import run
+    from airflow_spark_k8s.controller.submission import submit_patiently
     from airflow_spark_k8s.kube.guard import guarded
-    from airflow_spark_k8s.kube.submit import CREATED, submit
+    from airflow_spark_k8s.kube.submit import CREATED
 
-    clock = SystemClock()
-    submitted = await submit(
-        cluster,
-        checked.plan.manifests,
-        checked.plan.identity,
-        sleep=clock.sleep,
-        jitter=clock.jitter,
-        report=lambda line: log.info("%s", line),
+    clock, plan = SystemClock(), checked.plan
+    submitted = await submit_patiently(
+        cluster, plan.manifests, plan.identity, clock=clock, report=lambda line: log.info("%s", line)
     )
     reference = replace(submitted.reference, namespace_uid=checked.namespace_uid)
     log.info(

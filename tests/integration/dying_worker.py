@@ -63,7 +63,7 @@ async def main(extra: dict[str, Any], run_id: str, calls: int) -> None:
     settings, identity = connection_settings(extra), identity_of(run_id, 1)
     async with await ApiServer.open(settings.cluster) as server:
         dying: Any = Dying(server, calls)
-        await submit(dying, manifests_of(settings, identity), identity, sleep=asyncio.sleep)
+        await submit(dying, manifests_of(settings, identity), identity)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ async def test_an_executor_may_use_more_than_its_request_and_dies_above_its_limi
 @pytest.mark.spark
 async def test_half_of_the_executors_of_a_spark_application_burst(stage: Stage) -> None:
     manifests = render(stage.application("0.5"), stage.identity, context={}, auth_secret=uuid.uuid4().bytes)
-    submitted = await submit(stage.server, manifests, stage.identity, sleep=asyncio.sleep)
+    submitted = await submit(stage.server, manifests, stage.identity)
     lines: list[str] = []
     controlled = asyncio.ensure_future(
         run(

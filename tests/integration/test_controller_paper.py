@@ -75,7 +75,7 @@ async def stage_of(
     )
     identity = identify("tests", "dag", "task", "run", -1, 1, "ti-1")
     manifests = render(resolve(request), identity, context={}, auth_secret=b"0123456789abcdef")
-    submitted = await submit(cluster.client(), manifests, identity, sleep=asyncio.sleep)
+    submitted = await submit(cluster.client(), manifests, identity)
     stage = Stage(cluster, spark, submitted.reference)
 
     def count(event: Event) -> None:

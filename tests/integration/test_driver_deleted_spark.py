@@ -103,7 +103,7 @@ async def test_a_driver_that_is_deleted_in_mid_job(
     manifests = render(resolve(request), identity, context={}, auth_secret=os.urandom(32))
     lines: list[str] = []
     async with await ApiServer.open(settings.cluster) as server:
-        reference = (await submit(server, manifests, identity, sleep=asyncio.sleep)).reference
+        reference = (await submit(server, manifests, identity)).reference
         application = Application(server, settings.namespace, reference.application)
         somebody = asyncio.ensure_future(application.delete_in_mid_job(grace_seconds))
         outcome = await run(

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_spark_k8s.controller.clock import SystemClock
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.identity import identify
 from airflow_spark_k8s.core.labels import (
     ANNOTATION_SPEC_HASH,
@@ -31,7 +33,7 @@ from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.paths import collection_path, object_path
 from airflow_spark_k8s.kube.removal import delete
 from airflow_spark_k8s.kube.spark_rest import NotYet, SparkRest
-from airflow_spark_k8s.kube.submit import Submitted, driver_log, preflight, retain, submit
+from airflow_spark_k8s.kube.submit import Submitted, driver_log, preflight, retain
 from airflow_spark_k8s.kube.watch import Changed, Interrupted, Listed, watch_objects
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 
@@ -115,7 +117,7 @@ def manifests_of(
 
 
 async def submitted(cluster: ApiServer, manifests: Manifests, identity: Identity) -> Submitted:
-    return await submit(cluster, manifests, identity, sleep=asyncio.sleep)
+    return await submit_patiently(cluster, manifests, identity, clock=SystemClock(), report=print)
 
 
 async def seen(

@@ -77,7 +77,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def submitted(cluster: Any, manifests: Manifests, identity: Identity) -> ApplicationReference:
     uid = await namespace_uid(cluster, NAMESPACE)
-    done = await submit(cluster, manifests, identity, sleep=asyncio.sleep)
+    done = await submit(cluster, manifests, identity)
     return replace(done.reference, namespace_uid=uid)
 
 

@@ -31,7 +31,7 @@ async def run_on(cluster: LocalCluster) -> tuple[Outcome, list[str]]:
     """The outcome of an application, and the Jobs that its cluster has then."""
     settings, identity = connection_settings(cluster.connection_extra()), identity_of(uuid.uuid4().hex, 1)
     async with await ApiServer.open(settings.cluster) as server:
-        submitted = await submit(server, manifests_of(settings, identity), identity, sleep=asyncio.sleep)
+        submitted = await submit(server, manifests_of(settings, identity), identity)
         outcome = await run(
             server,
             submitted.reference,

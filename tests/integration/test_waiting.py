@@ -87,7 +87,7 @@ class Stage:
         run_id = uuid.uuid4().hex
         identity = identify("tests", "waiting", "driver", run_id, -1, 1, run_id)
         manifests = render(resolve(request), identity, context={}, auth_secret=uuid.uuid4().bytes)
-        submitted = await submit(self.server, manifests, identity, sleep=asyncio.sleep)
+        submitted = await submit(self.server, manifests, identity)
         self.submitted.append(submitted.reference)
         return Watched(self.server, submitted.reference)
 

@@ -14,12 +14,13 @@ import pytest
 
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.labels import LABEL_TASK_INSTANCE
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.hooks.spark_kubernetes import connection_settings
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.paths import collection_path
-from airflow_spark_k8s.kube.submit import driver_log, retain, submit
+from airflow_spark_k8s.kube.submit import driver_log, retain
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from tests.integration.dying_worker import identity_of, manifests_of
 
@@ -46,7 +47,9 @@ async def test_a_worker_killed_after(spark_cluster: SparkCluster, calls: int) ->
     settings, identity = connection_settings(extra), identity_of(run_id, 2)
     lines: list[str] = []
     async with await ApiServer.open(settings.cluster) as server:
-        submitted = await submit(server, manifests_of(settings, identity), identity, sleep=asyncio.sleep)
+        submitted = await submit_patiently(
+            server, manifests_of(settings, identity), identity, clock=SystemClock(), report=lines.append
+        )
         outcome = await run(
             server, submitted.reference, clock=SystemClock(), report=lines.append, deadline_epoch_seconds=None
         )

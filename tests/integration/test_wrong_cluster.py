@@ -93,7 +93,7 @@ async def submitted(paper: Paper) -> ApplicationReference:
     identity = identify("tests", "guard", "task", "run", -1, 1, "ti-1")
     manifests = render(resolve(request), identity, context={}, auth_secret=os.urandom(32))
     uid = await namespace_uid(paper.client, NAMESPACE)
-    reference = (await submit(paper.client, manifests, identity, sleep=asyncio.sleep)).reference
+    reference = (await submit(paper.client, manifests, identity)).reference
     return ApplicationReference(
         reference.namespace, reference.application, reference.job_name, reference.job_uid, "ti-1", uid
     )

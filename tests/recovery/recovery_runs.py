@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import time
@@ -89,7 +88,7 @@ async def run_job(cluster: SparkCluster, job: str, arguments: str, conf: Mapping
     manifests = render(resolve(request), identity, context={}, auth_secret=os.urandom(32))
     lines: list[str] = []
     async with await ApiServer.open(settings.cluster) as server:
-        submitted = await submit(server, manifests, identity, sleep=asyncio.sleep)
+        submitted = await submit(server, manifests, identity)
         outcome = await run(
             server,
             submitted.reference,

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from airflow_spark_k8s.controller.loop import kill, run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.outcome import Outcome
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.exceptions import ClusterError
-from airflow_spark_k8s.kube.submit import retain, submit
+from airflow_spark_k8s.kube.submit import retain
 from airflow_spark_k8s.local.simulation import requests
 from airflow_spark_k8s.local.simulation.process import Process, ProcessDied
 from airflow_spark_k8s.local.simulation.scenario import IMMORTAL, Interruption, Lifetime, TryPlan
@@ -144,18 +145,15 @@ class _Try:
         application = requests.application(self._task.palette)
         stage.targets[manifests.application] = application.allocation.target
         stage.limits[manifests.application] = application.max_driver_restarts
-        wire = stage.wire(worker)
+        submission = submit_patiently(
+            stage.wire(worker),
+            manifests,
+            self._identity,
+            clock=worker.clock,
+            report=lambda line: stage.log(worker.name, line),
+        )
         try:
-            submitted = await worker.run(
-                submit(
-                    wire,
-                    manifests,
-                    self._identity,
-                    sleep=worker.clock.sleep,
-                    jitter=worker.clock.jitter,
-                    report=lambda line: stage.log(worker.name, line),
-                )
-            )
+            submitted = await worker.run(submission)
         except ProcessDied:
             stage.trace.count("worker died in the submission")
             stage.trace.say(worker.name, "died")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.job_state import outcome_annotation
 from airflow_spark_k8s.core.labels import LABEL_TI_ID, LABEL_TRY
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
@@ -25,22 +26,31 @@ from tests.unit.kube.fake_api import Died, FakeApi
 
 
 class Clock:
-    """Sleeps that take no time; `each` runs with every one of them, as the world goes on."""
+    """A clock that only sleeps move, and that at once; `each` runs with every sleep, as the world goes on."""
 
     def __init__(self, each: Callable[[], None] = lambda: None) -> None:
         self.seconds: list[float] = []
         self._each = each
 
+    def now(self) -> float:
+        return self.monotonic()
+
+    def monotonic(self) -> float:
+        return sum(self.seconds)
+
     async def sleep(self, seconds: float) -> None:
         self.seconds.append(seconds)
         self._each()
+
+    def jitter(self) -> float:
+        return 0.0
 
 
 async def submitted(
     api: FakeApi, identity: Identity, clock: Clock | None = None, *, spec_hash: str = "hash-1"
 ) -> Submitted:
     manifests = manifests_of(identity, spec_hash=spec_hash)
-    return await submit(api, manifests, identity, sleep=(clock or Clock()).sleep)
+    return await submit_patiently(api, manifests, identity, clock=clock or Clock(), report=print)
 
 
 def job_path(identity: Identity) -> str:
@@ -127,8 +137,8 @@ async def test_an_answer_that_is_lost_at_a_call_is_made_good(step: int) -> None:
 
     api.after = lose
     result = await submitted(api, identity, clock)
-    assert result.how == "created" or step == 3
-    assert clock.seconds == [0.5]
+    assert result.how == ("created" if step < 3 else "adopted")
+    assert clock.seconds == [1.0]
     assert_complete(api, identity, result)
 
 
@@ -141,7 +151,7 @@ async def test_a_server_that_stays_away_is_an_error_when_patience_is_used_up() -
     api.before = away
     with pytest.raises(ClusterUnreachable, match="away"):
         await submitted(api, identity_of(), clock)
-    assert sum(clock.seconds) == 120.0
+    assert 110 < sum(clock.seconds) <= 120
 
 
 async def test_a_throttling_server_is_asked_again_when_it_said() -> None:
@@ -198,7 +208,7 @@ async def test_a_job_that_is_taken_over_gets_the_new_trys_time_as_well() -> None
     for identity in (first, second):
         manifests = manifests_of(identity)
         manifests.job["spec"]["activeDeadlineSeconds"] = 900
-        await submit(api, manifests, identity, sleep=Clock().sleep)
+        await submit(api, manifests, identity)
     assert api.objects[job_path(first)]["spec"]["activeDeadlineSeconds"] == 1800
 
 
@@ -225,7 +235,7 @@ async def test_an_earlier_try_with_another_specification_is_removed_and_its_pods
     assert result.how == "created"
     assert result.reference.job_uid != before.reference.job_uid
     assert alive_at_creation == [False]
-    assert clock.seconds == [0.5, 1.0, 2.0, 4.0]
+    assert clock.seconds == [1.0, 2.0, 4.0, 8.0]
     assert_complete(api, second, result)
 
 
@@ -236,7 +246,7 @@ async def test_pods_that_do_not_end_are_an_error_that_names_them_and_nothing_is_
     clock = Clock()
     with pytest.raises(Conflict, match="have not ended yet: stuck"):
         await submitted(api, second, clock)
-    assert sum(clock.seconds) == 120.0
+    assert 110 < sum(clock.seconds) <= 120
     assert api.of_kind("jobs") == {}
 
 
@@ -337,7 +347,7 @@ async def test_the_own_job_on_its_way_out_is_waited_for() -> None:
     result = await submitted(api, identity, clock)
     assert result.how == "created"
     assert result.reference.job_uid != before.reference.job_uid
-    assert clock.seconds == [0.5]
+    assert clock.seconds == [1.0]
     assert_complete(api, identity, result)
 
 
@@ -375,7 +385,7 @@ async def test_a_creation_that_collides_with_others_on_a_quota_is_tried_again(ki
 
     api.before = collide
     result = await submitted(api, identity, clock)
-    assert clock.seconds == [0.5, 1.0]
+    assert clock.seconds == [1.0, 2.0]
     assert [call for call in api.calls if call.startswith("DELETE")] == []
     assert_complete(api, identity, result)
 
