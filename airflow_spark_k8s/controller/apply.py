@@ -54,8 +54,9 @@ from airflow_spark_k8s.exceptions import (
     TooManyRequests,
     Unauthorized,
 )
+from airflow_spark_k8s.kube.by_uid import delete
 from airflow_spark_k8s.kube.cluster import JSON, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Cluster
-from airflow_spark_k8s.kube.paths import object_path
+from airflow_spark_k8s.kube.paths import collection_path, object_path
 from airflow_spark_k8s.kube.start_again import start_again
 from airflow_spark_k8s.kube.watch import list_objects
 
@@ -94,17 +95,14 @@ async def apply(hands: Hands, actions: Sequence[Action]) -> tuple[Result, ...]:
     No error of the cluster is raised: it is part of the result.
     """
     results: list[Result] = []
-    for kind, group in groupby(actions, key=type):
-        if kind is Note:
-            for action in group:
-                hands.report(_text(action))
-            continue
-        results += await _together(hands, list(group))
+    for _, group in groupby(actions, key=type):
+        batch = list(group)
+        notes = [action.text for action in batch if isinstance(action, Note)]
+        for text in notes:
+            hands.report(text)
+        if not notes:
+            results += await _together(hands, batch)
     return tuple(results)
-
-
-def _text(action: Action) -> str:
-    return action.text if isinstance(action, Note) else ""
 
 
 async def _together(hands: Hands, actions: list[Action]) -> list[Result]:
@@ -153,7 +151,8 @@ async def _call(hands: Hands, action: Action) -> None:
         case MarkDriver():
             await _mark_driver(hands, action)
         case DeletePod():
-            await _delete(hands, _pod_path(hands, action.name), action.uid, _grace(action))
+            path = _pod_path(hands, action.name)
+            await _delete(hands, path, action.uid, grace_seconds=action.grace_seconds)
         case RemoveByForce():
             await _remove_by_force(hands, action)
         case RecordDrivers():
@@ -162,8 +161,7 @@ async def _call(hands: Hands, action: Action) -> None:
             spec = {"activeDeadlineSeconds": STOPPED_DEADLINE_SECONDS} if action.stop else {}
             await _patch_job(hands, action, outcome_annotation(action.outcome), spec)
         case DeleteJob():
-            policy = {"propagationPolicy": action.propagation}
-            await _delete(hands, _job_path(hands, action.name), action.uid, policy)
+            await _delete(hands, _job_path(hands, action.name), action.uid, action.propagation)
         case MarkContinued():
             await _patch_job(hands, action, {ANNOTATION_CONTINUED_BY: action.continued_by})
         case StartAgain():
@@ -191,13 +189,12 @@ def _job_path(hands: Hands, name: str) -> str:
     return object_path("Job", hands.reference.namespace, name)
 
 
-def _pod_path(hands: Hands, name: str = "") -> str:
-    pods = f"/api/v1/namespaces/{hands.reference.namespace}/pods"
-    return f"{pods}/{name}" if name else pods
+def _pod_path(hands: Hands, name: str) -> str:
+    return object_path("Pod", hands.reference.namespace, name)
 
 
-def _grace(action: DeletePod) -> Manifest:
-    return {} if action.grace_seconds is None else {"gracePeriodSeconds": action.grace_seconds}
+def _pods_path(hands: Hands) -> str:
+    return collection_path("Pod", hands.reference.namespace)
 
 
 async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
@@ -212,7 +209,7 @@ async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
     )
     try:
         await hands.cluster.request(
-            "POST", _pod_path(hands), body=pod, timeout_seconds=CREATE_TIMEOUT_SECONDS
+            "POST", _pods_path(hands), body=pod, timeout_seconds=CREATE_TIMEOUT_SECONDS
         )
     except NotFound as error:
         raise Invalid(str(error), status=error.status, reason=error.reason) from error
@@ -223,7 +220,7 @@ async def _create_executor(hands: Hands, action: CreateExecutor) -> None:
 async def _list_pods(hands: Hands) -> None:
     selector, expected = f"{LABEL_APPLICATION}={hands.reference.application}", hands.world.driver_uids
     found = await list_objects(
-        hands.cluster, _pod_path(hands), label_selector=selector, timeout_seconds=CALL_TIMEOUT_SECONDS
+        hands.cluster, _pods_path(hands), label_selector=selector, timeout_seconds=CALL_TIMEOUT_SECONDS
     )
     hands.world.found_pods(found.objects, expected)
 
@@ -291,13 +288,22 @@ async def _patch(
         raise Conflict(str(error), status=error.status, reason=error.reason) from error
 
 
-async def _delete(hands: Hands, path: str, uid: str, options: Manifest) -> None:
-    await delete_exactly(hands.cluster, path, uid, options)
+async def _delete(
+    hands: Hands, path: str, uid: str, propagation: str = "Background", *, grace_seconds: int | None = None
+) -> None:
+    await delete(
+        hands.cluster,
+        path,
+        uid,
+        propagation=propagation,
+        grace_seconds=grace_seconds,
+        timeout_seconds=CALL_TIMEOUT_SECONDS,
+    )
 
 
 async def _remove_by_force(hands: Hands, action: RemoveByForce) -> None:
     path = _pod_path(hands, action.name)
-    await _delete(hands, path, action.uid, {"gracePeriodSeconds": 0})
+    await _delete(hands, path, action.uid, grace_seconds=0)
     release = {"uid": action.uid, "$deleteFromPrimitiveList/finalizers": [JOB_TRACKING_FINALIZER]}
     with suppress(NotFound):
         await hands.cluster.request(
@@ -307,31 +313,6 @@ async def _remove_by_force(hands: Hands, action: RemoveByForce) -> None:
             content_type=STRATEGIC_MERGE_PATCH,
             timeout_seconds=CALL_TIMEOUT_SECONDS,
         )
-
-
-async def delete_exactly(cluster: Cluster, path: str, uid: str, options: Manifest) -> None:
-    """
-    Delete the object at `path` if it is still the one with this uid; that it is not is success, too.
-
-    Raises `ClusterError` for everything else.
-    """
-    body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}, **options}
-    try:
-        await cluster.request("DELETE", path, body=body, timeout_seconds=CALL_TIMEOUT_SECONDS)
-    except NotFound:
-        return
-    except Conflict:
-        # It may be another one by now, or somebody else may only have been at work on it.
-        if await _is_there(cluster, path, uid):
-            raise
-
-
-async def _is_there(cluster: Cluster, path: str, uid: str) -> bool:
-    try:
-        found = await cluster.request("GET", path, timeout_seconds=CALL_TIMEOUT_SECONDS)
-    except NotFound:
-        return False
-    return bool(found["metadata"]["uid"] == uid)
 
 
 async def _show_log(hands: Hands, pod_name: str, container: str, lines: int) -> None:
@@ -362,7 +343,7 @@ async def _read_events(hands: Hands, action: ReadEvents) -> None:
 
 
 async def _events_of(hands: Hands, action: ReadEvents) -> list[Manifest]:
-    path = f"/api/v1/namespaces/{hands.reference.namespace}/events"
+    path = collection_path("Event", hands.reference.namespace)
     selector = f"involvedObject.kind={action.kind},involvedObject.name={action.name}"
     if action.uid:
         # Events outlive what they are about, and a Job of an earlier try has the same name.

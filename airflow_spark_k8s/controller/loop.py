@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from airflow_spark_k8s.controller.apply import Hands, apply, delete_exactly
+from airflow_spark_k8s.controller.apply import CALL_TIMEOUT_SECONDS, Hands, apply
 from airflow_spark_k8s.controller.clock import Clock, EvenTime
 from airflow_spark_k8s.controller.complaints import Complaints
 from airflow_spark_k8s.controller.observe import (
@@ -28,7 +28,9 @@ from airflow_spark_k8s.core.reconcile import Plan, reconcile
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.core.state import Desired, State, absorb
 from airflow_spark_k8s.exceptions import Conflict, WrongCluster
+from airflow_spark_k8s.kube.by_uid import delete
 from airflow_spark_k8s.kube.cluster import Cluster
+from airflow_spark_k8s.kube.paths import collection_path, object_path
 from airflow_spark_k8s.kube.watch import list_objects
 
 PAUSE_SECONDS = 0.05
@@ -104,7 +106,7 @@ async def kill(cluster: Cluster, reference: ApplicationReference) -> None:
         ClusterError: the API server did not do it.
 
     """
-    jobs = f"/apis/batch/v1/namespaces/{reference.namespace}/jobs"
+    jobs = collection_path("Job", reference.namespace)
     selector = f"{LABEL_APPLICATION}={reference.application}"
     for _ in range(KILL_ATTEMPTS):
         found = await list_objects(cluster, jobs, label_selector=selector)
@@ -113,8 +115,8 @@ async def kill(cluster: Cluster, reference: ApplicationReference) -> None:
             return
         # The oldest first: whoever makes another Job go on for it looks for it before that starts.
         for job in left:
-            options = {"propagationPolicy": "Background"}
-            await delete_exactly(cluster, f"{jobs}/{job.name}", job.uid, options)
+            path = object_path("Job", reference.namespace, job.name)
+            await delete(cluster, path, job.uid, timeout_seconds=CALL_TIMEOUT_SECONDS)
     raise Conflict(f"Jobs of application {reference.application} come again and again")
 
 

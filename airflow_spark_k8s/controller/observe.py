@@ -28,6 +28,7 @@ from airflow_spark_k8s.core.snapshot import Reach, RegisteredExecutor, SparkView
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.exceptions import ClusterError, Forbidden, InvalidConfiguration, NotFound
 from airflow_spark_k8s.kube.cluster import Cluster
+from airflow_spark_k8s.kube.paths import collection_path, object_path
 from airflow_spark_k8s.kube.spark_rest import Answered, NotYet, SparkExecutor, SparkRest, Unknown
 from airflow_spark_k8s.kube.watch import Interrupted, WatchUpdate, watch_objects
 
@@ -48,43 +49,23 @@ class Observer:
 
 async def watch_job(observer: Observer) -> None:
     """Keep the application's Jobs in sight, for ever: another one may go on for the one that it began in."""
-    reference = observer.world.reference
-    await _watch(
-        observer,
-        f"watching Jobs of {reference.application}",
-        f"/apis/batch/v1/namespaces/{reference.namespace}/jobs",
-        observer.world.see_job,
-        label_selector=f"{LABEL_APPLICATION}={reference.application}",
-    )
+    await _watch(observer, "Job", "Jobs", observer.world.see_job)
 
 
 async def watch_pods(observer: Observer) -> None:
     """Keep driver and executor pods in sight, for ever."""
-    reference = observer.world.reference
-    await _watch(
-        observer,
-        f"watching pods of {reference.application}",
-        f"/api/v1/namespaces/{reference.namespace}/pods",
-        observer.world.see_pods,
-        label_selector=f"{LABEL_APPLICATION}={reference.application}",
-    )
+    await _watch(observer, "Pod", "pods", observer.world.see_pods)
 
 
-async def _watch(
-    observer: Observer,
-    what: str,
-    path: str,
-    see: Callable[[WatchUpdate], None],
-    *,
-    label_selector: str,
-) -> None:
-    clock = observer.clock
+async def _watch(observer: Observer, kind: str, kinds: str, see: Callable[[WatchUpdate], None]) -> None:
+    clock, reference = observer.clock, observer.world.reference
+    what = f"watching {kinds} of {reference.application}"
     updates = watch_objects(
         observer.cluster,
-        path,
+        collection_path(kind, reference.namespace),
         sleep=clock.sleep,
         jitter=clock.jitter,
-        label_selector=label_selector,
+        label_selector=f"{LABEL_APPLICATION}={reference.application}",
     )
     async with aclosing(updates):
         async for update in updates:
@@ -98,7 +79,7 @@ async def _watch(
 async def read_settings(observer: Observer) -> None:
     """Read the settings and the executors' manifests once, however long it takes."""
     reference, name = observer.world.reference, config_map_name(observer.world.reference.application)
-    path, pause = f"/api/v1/namespaces/{reference.namespace}/configmaps/{name}", 1.0
+    path, pause = object_path("ConfigMap", reference.namespace, name), 1.0
     while True:
         try:
             data = (await observer.cluster.request("GET", path)).get("data") or {}

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    import aiohttp
 CONNECT_SECONDS = 15.0
 OPENING_SECONDS = 30.0
 MAX_CONNECTIONS = 100

@@ -22,9 +22,9 @@ from airflow_spark_k8s.core.labels import (
 from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.exceptions import ClusterError, Conflict, Forbidden, NotFound
 from airflow_spark_k8s.kube.access import Right
+from airflow_spark_k8s.kube.by_uid import delete
 from airflow_spark_k8s.kube.cluster import Cluster
 from airflow_spark_k8s.kube.paths import collection_path, object_path
-from airflow_spark_k8s.kube.removal import delete
 
 LISTING_RIGHTS = (
     Right("list", "configmaps", "gc: finds ConfigMaps whose Job is gone", required=False),

@@ -9,11 +9,12 @@ _COLLECTIONS = {
     "Pod": ("/api/v1", "pods"),
     "ConfigMap": ("/api/v1", "configmaps"),
     "Secret": ("/api/v1", "secrets"),
+    "Event": ("/api/v1", "events"),
 }
 
 
 def collection_path(kind: str, namespace: str) -> str:
-    """Where objects of `kind` are listed and created: `Job`, `Pod`, `ConfigMap` or `Secret`."""
+    """Where objects of `kind` are listed and created: `Job`, `Pod`, `ConfigMap`, `Secret` or `Event`."""
     root, plural = _COLLECTIONS[kind]
     return f"{root}/namespaces/{namespace}/{plural}"
 

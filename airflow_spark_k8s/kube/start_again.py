@@ -14,9 +14,9 @@ from airflow_spark_k8s.core.next_job import goes_on_for, next_job, owner_referen
 from airflow_spark_k8s.core.settings import config_map_name
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
 from airflow_spark_k8s.exceptions import AlreadyExists, Conflict, Invalid, InvalidConfiguration, NotFound
-from airflow_spark_k8s.kube.cluster import JSON, JSON_PATCH, STRATEGIC_MERGE_PATCH, Cluster
+from airflow_spark_k8s.kube.by_uid import delete, patch
+from airflow_spark_k8s.kube.cluster import JSON, STRATEGIC_MERGE_PATCH, Cluster
 from airflow_spark_k8s.kube.paths import collection_path, object_path
-from airflow_spark_k8s.kube.removal import delete
 
 
 async def start_again(
@@ -125,22 +125,15 @@ class _Steps:
                 raise Invalid(f"{kind} {name} is gone", status=404, reason="NotFound") from error
 
     async def resumed(self, job: Manifest) -> JSON:
-        """The Job after it was let go of, in one write: from here on it stands for itself."""
-        patch = [
-            {"op": "test", "path": "/metadata/uid", "value": job["metadata"]["uid"]},
-            {"op": "add", "path": "/metadata/ownerReferences", "value": []},
-            {"op": "add", "path": "/spec/suspend", "value": False},
-        ]
+        """The Job, resumed and released from the old one in a single write."""
+        release = {"op": "add", "path": "/metadata/ownerReferences", "value": []}
+        resume = {"op": "add", "path": "/spec/suspend", "value": False}
+        path, uid = self.path(job), job["metadata"]["uid"]
         try:
-            return await self._request("PATCH", self.path(job), body=patch, content_type=JSON_PATCH)
+            return await patch(self.cluster, path, uid, release, resume, timeout_seconds=self.timeout_seconds)
         except NotFound as error:
-            raise Conflict(f"Job {job['metadata']['name']} was removed before it started") from error
-        except Invalid as error:
-            # A failed test and a refused change are answered alike.
-            now = await self._request("GET", self.path(job))
-            if now["metadata"]["uid"] == job["metadata"]["uid"]:
-                raise
-            raise Conflict(f"Job {job['metadata']['name']} was replaced before it started") from error
+            name = job["metadata"]["name"]
+            raise Conflict(f"Job {name} was removed or replaced before it started") from error
 
     async def _request(
         self, method: str, path: str, *, body: object = None, content_type: str = "application/json"

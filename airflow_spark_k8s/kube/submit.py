@@ -18,26 +18,22 @@ from airflow_spark_k8s.core.labels import (
     LABEL_TI_ID,
     LABEL_TRY,
 )
+from airflow_spark_k8s.core.next_job import owner_reference
+from airflow_spark_k8s.core.pod_state import DRIVER_CONTAINER
 from airflow_spark_k8s.core.spec import ApplicationReference, Identity, Manifest, Manifests
 from airflow_spark_k8s.exceptions import (
     AlreadyExists,
     ClusterError,
     ClusterUnreachable,
     Conflict,
-    Invalid,
     InvalidConfiguration,
     NotFound,
     ServerError,
     TooManyRequests,
 )
-from airflow_spark_k8s.kube.cluster import JSON_PATCH, MERGE_PATCH, Cluster
+from airflow_spark_k8s.kube.by_uid import delete, patch
+from airflow_spark_k8s.kube.cluster import MERGE_PATCH, Cluster
 from airflow_spark_k8s.kube.paths import collection_of, collection_path, object_path, path_of
-from airflow_spark_k8s.kube.preflight import preflight
-from airflow_spark_k8s.kube.removal import delete
-
-__all__ = ["Submitted", "driver_log", "preflight", "retain", "submit"]
-
-DRIVER_CONTAINER = "spark-kubernetes-driver"
 
 # A server also answers 409 to a creation: when others book on the same quota at that moment.
 _MAY_PASS = (ClusterUnreachable, ServerError, TooManyRequests, Conflict)
@@ -82,8 +78,8 @@ async def retain(cluster: Cluster, reference: ApplicationReference, seconds: int
         await delete(cluster, path, reference.job_uid)
         return
     keep = {"op": "add", "path": "/spec/ttlSecondsAfterFinished", "value": seconds}
-    with suppress(NotFound, _Replaced):
-        await _patch_if_same(cluster, path, reference.job_uid, keep)
+    with suppress(NotFound):
+        await patch(cluster, path, reference.job_uid, keep)
 
 
 async def driver_log(cluster: Cluster, namespace: str, pod: str, tail_lines: int) -> str:
@@ -95,10 +91,6 @@ async def driver_log(cluster: Cluster, namespace: str, pod: str, tail_lines: int
     """
     params = {"container": DRIVER_CONTAINER, "tailLines": str(tail_lines)}
     return await cluster.text(f"{object_path('Pod', namespace, pod)}/log", params=params)
-
-
-class _Replaced(Exception):
-    """An object of that name is there, but not the one that is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +285,8 @@ class _Submission:
             raise
 
     async def _own(self, manifest: Manifest, job: _Job) -> None:
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job.name, "uid": job.state.uid}
-        metadata = {**manifest["metadata"], "ownerReferences": [{**owner, "controller": True}]}
+        owner = {**owner_reference(job.manifest["metadata"]), "controller": True}
+        metadata = {**manifest["metadata"], "ownerReferences": [owner]}
         try:
             await self._cluster.request(
                 "POST", collection_of(manifest), body={**manifest, "metadata": metadata}
@@ -316,10 +308,7 @@ class _Submission:
 
     async def _resume(self, job: _Job) -> None:
         start = {"op": "replace", "path": "/spec/suspend", "value": False}
-        try:
-            await _patch_if_same(self._cluster, path_of(job.manifest), job.state.uid, start)
-        except _Replaced as error:
-            raise NotFound(f"Job {job.name} was removed while it was being submitted", status=404) from error
+        await patch(self._cluster, path_of(job.manifest), job.state.uid, start)
 
     def _reference(self, job: _Job) -> ApplicationReference:
         return ApplicationReference(
@@ -335,16 +324,3 @@ def _is_left_over(pod: Manifest, spared_applications: set[str]) -> bool:
     labels = pod["metadata"].get("labels") or {}
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     return not ended and labels.get(LABEL_APPLICATION) not in spared_applications
-
-
-async def _patch_if_same(cluster: Cluster, path: str, uid: str, change: dict[str, object]) -> None:
-    """Apply one JSON patch operation to the object with this uid; raises _Replaced if it is another."""
-    patch = [{"op": "test", "path": "/metadata/uid", "value": uid}, change]
-    try:
-        await cluster.request("PATCH", path, body=patch, content_type=JSON_PATCH)
-    except Invalid as error:
-        # A failed test and a refused change are answered alike.
-        current = await cluster.request("GET", path)
-        if current["metadata"]["uid"] == uid:
-            raise
-        raise _Replaced from error

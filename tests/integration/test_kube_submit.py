@@ -29,11 +29,12 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.hooks.spark_kubernetes import connection_settings
 from airflow_spark_k8s.kube.access import missing_rights
+from airflow_spark_k8s.kube.by_uid import delete
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.paths import collection_path, object_path
-from airflow_spark_k8s.kube.removal import delete
+from airflow_spark_k8s.kube.preflight import preflight
 from airflow_spark_k8s.kube.spark_rest import NotYet, SparkRest
-from airflow_spark_k8s.kube.submit import Submitted, driver_log, preflight, retain
+from airflow_spark_k8s.kube.submit import Submitted, driver_log, retain
 from airflow_spark_k8s.kube.watch import Changed, Interrupted, Listed, watch_objects
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 

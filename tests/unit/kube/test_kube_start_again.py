@@ -198,7 +198,7 @@ async def test_who_ends_the_old_job_after_the_last_look_finds_the_new_one() -> N
         await world.remove("app-r1")
 
     world.before[6] = kill
-    with pytest.raises(Conflict, match="was removed before it started"):
+    with pytest.raises(Conflict, match="was removed or replaced before it started"):
         await world.start()
     assert await world.jobs() == []
 
@@ -212,7 +212,7 @@ async def test_a_job_that_was_replaced_before_it_started_is_left_alone() -> None
         await world.request("POST", collection_path("Job", NAMESPACE), body=body)
 
     world.before[6] = replace
-    with pytest.raises(Conflict, match="was replaced before it started"):
+    with pytest.raises(Conflict, match="was removed or replaced before it started"):
         await world.start()
     assert (await world.job("app-r1")).phase == "suspended"
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from airflow_spark_k8s.exceptions import Conflict
-from airflow_spark_k8s.kube.removal import delete
+from airflow_spark_k8s.kube.by_uid import delete
 from tests.fakes.cluster import FakeCluster, Fault
 from tests.fakes.objects import pod
 
