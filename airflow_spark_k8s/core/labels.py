@@ -53,7 +53,6 @@ SPARK_RESERVED_LABELS = frozenset(
 )
 """Labels of Spark's driver itself; with a user's value there it would lose sight of its executors."""
 
-MAX_LABEL_VALUE_LENGTH = 63
 MAX_ANNOTATIONS_BYTES = 256 * 1024
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")

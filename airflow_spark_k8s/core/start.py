@@ -10,6 +10,7 @@ from airflow_spark_k8s.core.event_reads import asking_key
 from airflow_spark_k8s.core.fleet import Fleet
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.pod_state import Pending, PodState, Running
+from airflow_spark_k8s.core.snapshot import DriverPod
 from airflow_spark_k8s.core.state import Key, Scene
 from airflow_spark_k8s.core.verdict import Judgement
 from airflow_spark_k8s.core.waiting import (
@@ -119,8 +120,7 @@ def _driver_waits(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     limit, key = HOPELESS_SECONDS.get(wait.reason), _waiting_key(driver.uid, wait.reason)
     if limit is None or scene.age(*key) < limit:
         return None
-    text = f"driver pod {driver.name} cannot start: {wait.text}"
-    return Judgement(Verdict.DRIVER_START_FAILED, text, driver, stop=True, cause=wait.cause)
+    return _cannot_start(driver, wait)
 
 
 def _driver_misses(scene: Scene, fleet: Fleet | None) -> Judgement | None:
@@ -138,6 +138,10 @@ def _driver_misses(scene: Scene, fleet: Fleet | None) -> Judgement | None:
         return None
     if scene.observed.accounts[driver.uid].read_at < since + MISSING_SECONDS:
         return None
+    return _cannot_start(driver, wait)
+
+
+def _cannot_start(driver: DriverPod, wait: Wait) -> Judgement:
     text = f"driver pod {driver.name} cannot start: {wait.text}"
     return Judgement(Verdict.DRIVER_START_FAILED, text, driver, stop=True, cause=wait.cause)
 

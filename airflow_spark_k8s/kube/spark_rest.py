@@ -69,9 +69,7 @@ class SparkApplicationInfo:
     """What `/applications/<id>` tells."""
 
     application_id: str
-    name: str
     spark_version: str | None  # None: the driver does not tell
-    completed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,11 @@ class SparkExecutor:
 
     executor_id: str
     is_active: bool
-    host_port: str
     total_cores: int
     active_tasks: int
     completed_tasks: int
     failed_tasks: int
     rdd_blocks: int
-    resource_profile_id: int
-    add_time: str | None  # as Spark writes it, GMT; None: not told
     remove_reason: str | None  # None: not removed, or Spark has forgotten
     peak_memory_mib: int | None = None  # resident memory of all its processes; None: not measured (yet)
 
@@ -97,11 +92,8 @@ class TaskProgress:
     """Tasks of the stages that run or wait, and of those that are complete."""
 
     active_stages: int
-    complete_stages: int
     total_tasks: int
     complete_tasks: int
-    active_tasks: int
-    failed_tasks: int
     stages: Mapping[int, str] = field(default_factory=dict)  # id -> state of the latest attempt, all of them
     failed: Mapping[StageAttempt, int] = field(default_factory=dict)  # running ones -> their failed tasks
 
@@ -116,11 +108,8 @@ class FailedTask:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """Spark jobs (actions) of the application, by state, and all their tasks."""
+    """Tasks of all Spark jobs (actions) of the application."""
 
-    running: int
-    succeeded: int
-    failed: int
     total_tasks: int
     complete_tasks: int
 
@@ -230,12 +219,7 @@ def application_from_json(body: Mapping[str, Any]) -> SparkApplicationInfo:
     """The application of an answer of `/applications/<id>`; its last attempt counts."""
     attempts: Sequence[Mapping[str, Any]] = body.get("attempts") or [{}]
     latest = attempts[0]
-    return SparkApplicationInfo(
-        application_id=body["id"],
-        name=body.get("name", ""),
-        spark_version=latest.get("appSparkVersion") or None,
-        completed=bool(latest.get("completed")),
-    )
+    return SparkApplicationInfo(body["id"], latest.get("appSparkVersion") or None)
 
 
 def executors_from_json(body: Sequence[Mapping[str, Any]]) -> tuple[SparkExecutor, ...]:
@@ -247,14 +231,11 @@ def _executor(entry: Mapping[str, Any]) -> SparkExecutor:
     return SparkExecutor(
         executor_id=entry["id"],
         is_active=bool(entry["isActive"]),
-        host_port=entry.get("hostPort", ""),
         total_cores=entry.get("totalCores", 0),
         active_tasks=entry.get("activeTasks", 0),
         completed_tasks=entry.get("completedTasks", 0),
         failed_tasks=entry.get("failedTasks", 0),
         rdd_blocks=entry.get("rddBlocks", 0),
-        resource_profile_id=entry.get("resourceProfileId", 0),
-        add_time=entry.get("addTime"),
         remove_reason=entry.get("removeReason"),
         peak_memory_mib=_peak_memory_mib(entry.get("peakMemoryMetrics") or {}),
     )
@@ -284,13 +265,10 @@ def tasks_from_json(body: Sequence[Mapping[str, Any]]) -> TaskProgress:
     stages = [stage for stage in body if stage["status"] != "SKIPPED"]
     return TaskProgress(
         active_stages=sum(stage["status"] == "ACTIVE" for stage in stages),
-        complete_stages=sum(stage["status"] == "COMPLETE" for stage in stages),
         total_tasks=sum(
             _complete(stage) if stage["status"] == "FAILED" else stage["numTasks"] for stage in stages
         ),
         complete_tasks=sum(_complete(stage) for stage in stages),
-        active_tasks=sum(stage["numActiveTasks"] for stage in stages),
-        failed_tasks=sum(stage.get("numFailedTasks", 0) for stage in stages),
         stages=_latest_attempts(body),
         failed={
             (int(stage["stageId"]), int(stage.get("attemptId", 0))): stage["numFailedTasks"]
@@ -319,9 +297,6 @@ def _complete(stage: Mapping[str, Any]) -> int:
 def jobs_from_json(body: Sequence[Mapping[str, Any]]) -> JobProgress:
     """Sums over the Spark jobs of an answer of `/jobs`."""
     return JobProgress(
-        running=sum(job["status"] == "RUNNING" for job in body),
-        succeeded=sum(job["status"] == "SUCCEEDED" for job in body),
-        failed=sum(job["status"] == "FAILED" for job in body),
         total_tasks=sum(job["numTasks"] - job.get("numSkippedTasks", 0) for job in body),
         complete_tasks=sum(_complete(job) for job in body),
     )

@@ -26,10 +26,6 @@ NAMESPACE = "default"
 _SECRETS = (requests.AUTH_SECRET.decode(), requests.PASSWORD)
 
 
-class Broken(Exception):
-    """A promise of this package was broken."""
-
-
 @dataclass
 class Stage:
     """The cluster, the way to it, and who looks at it."""
@@ -72,19 +68,11 @@ class Stage:
         spark = PaperSpark(cluster, model)
         weather = Weather(scenario.spells, scenario.chance("weather"), scenario.latency, loop.time)
         targets: dict[str, int] = {}
-        problems: list[str] = []
-        stopped = asyncio.Event()
-
-        def broken(text: str) -> None:
-            trace.say("PROBLEM", text)
-            problems.append(text)
-            stopped.set()
-
-        watcher = Watcher(cluster, trace, targets, _SECRETS, broken)
-        loop.set_exception_handler(lambda _, context: broken(_described(context)))
-        return cls(
-            scenario, trace, cluster, spark, weather, watcher, targets, problems=problems, stopped=stopped
-        )
+        stage: Stage
+        watcher = Watcher(cluster, trace, targets, _SECRETS, lambda text: stage.broken(text))
+        loop.set_exception_handler(lambda _, context: stage.broken(_described(context)))
+        stage = cls(scenario, trace, cluster, spark, weather, watcher, targets)
+        return stage
 
     def broken(self, text: str) -> None:
         """Note that a promise was broken, and end the simulation."""

@@ -59,7 +59,6 @@ class JobRecord:
     earlier_uids: tuple[str, ...] = ()  # of the Jobs that it goes on for
     deleted: bool = False
     outcome: Outcome | None = None  # recorded on it
-    recorded_at: float = 0.0
 
 
 class Watcher:
@@ -130,7 +129,7 @@ class Watcher:
         if outcome is None or event.type == "DELETED":
             return
         if record.outcome is None:
-            record.outcome, record.recorded_at = outcome, self._cluster.timers.time()
+            record.outcome = outcome
         elif outcome.verdict is not record.outcome.verdict:
             self._broken(
                 f"the verdict on Job {record.name} changed from {record.outcome.verdict} to {outcome.verdict}"
