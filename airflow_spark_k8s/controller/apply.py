@@ -63,12 +63,12 @@ from airflow_spark_k8s.kube.watch import list_objects
 CALL_TIMEOUT_SECONDS = 10.0
 MAX_CALLS_AT_ONCE = 16
 MAX_EVENTS = 500
-"""Of one object: more would be a flood, and the server hands out the oldest first."""
+"""How many events of one object are read."""
 JOB_TRACKING_FINALIZER = "batch.kubernetes.io/job-tracking"
-"""By which a Job keeps its pods until it has counted them, which takes the word of their nodes."""
+"""Keeps a Job's pods until it has counted them, which needs their nodes to confirm that they ended."""
 
 MAX_LINE_LENGTH = 1000
-"""Of a line of a log: a plan or a stack of classes may be printed as one."""
+"""Characters of one line of a log: a query plan may be printed as a single line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ class Hands:
 
 async def apply(hands: Hands, actions: Sequence[Action]) -> tuple[Result, ...]:
     """
-    What came of each action but the notes, in order.
+    The results of the actions other than notes, in order.
 
-    Actions of one kind that follow each other are carried out together, a few at a time; the others in order.
-    No error of the cluster is raised: it is part of the result.
+    Consecutive actions of one kind are carried out concurrently, a few at a time; everything else in order.
+    Errors of the cluster are not raised; they are part of the results.
     """
     results: list[Result] = []
     for _, group in groupby(actions, key=type):
@@ -106,7 +106,7 @@ async def apply(hands: Hands, actions: Sequence[Action]) -> tuple[Result, ...]:
 
 
 async def _together(hands: Hands, actions: list[Action]) -> list[Result]:
-    """Results of one kind of action; after the first failure the rest is not even tried."""
+    """Results of one kind of action; after the first failure the rest is not tried."""
     slots = asyncio.Semaphore(MAX_CALLS_AT_ONCE)
     failed = asyncio.Event()
 
@@ -265,7 +265,7 @@ async def _start_again(hands: Hands, action: StartAgain) -> None:
     except NotFound as error:
         raise Conflict(str(error), status=error.status, reason=error.reason) from error
     except (TooManyRequests, Unauthorized) as error:
-        # It says nothing about the Job; a refusal that lasts would end the application.
+        # These say nothing about the Job, and a refusal that lasts would end the application.
         raise ServerError(str(error), status=error.status, reason=error.reason) from error
     hands.world.made_job(job)
 
@@ -324,7 +324,7 @@ async def _show_log(hands: Hands, pod_name: str, container: str, lines: int) -> 
 
 
 async def _read_events(hands: Hands, action: ReadEvents) -> None:
-    """Whoever may not read events, or gets no answer, knows nothing more than before."""
+    """Without the right to read events, or without an answer, what is known stays as it is."""
     asked_at = hands.now()
     try:
         items = await _events_of(hands, action)
@@ -346,7 +346,7 @@ async def _events_of(hands: Hands, action: ReadEvents) -> list[Manifest]:
     path = collection_path("Event", hands.reference.namespace)
     selector = f"involvedObject.kind={action.kind},involvedObject.name={action.name}"
     if action.uid:
-        # Events outlive what they are about, and a Job of an earlier try has the same name.
+        # Events outlive their objects, and a Job of an earlier try has the same name.
         selector += f",involvedObject.uid={action.uid}"
     params = {"fieldSelector": selector, "limit": str(MAX_EVENTS)}
     found = await hands.cluster.request("GET", path, params=params, timeout_seconds=CALL_TIMEOUT_SECONDS)

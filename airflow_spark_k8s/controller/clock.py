@@ -1,4 +1,4 @@
-"""The only reader of a clock: everything else is given its time."""
+"""The only place where a clock is read: everything else takes the time as an argument."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class SystemClock:
 
 class EvenTime:
     """
-    Time that passes evenly: it begins as `clock` shows it, and no jump of the clock is followed.
+    Time that passes evenly: it starts at what `clock` shows, and ignores jumps of the clock after that.
 
-    Ages are measured by it. A clock that was put forward would call a pod abandoned that has just been told
-    to leave, and give its place away.
+    Ages are measured by it. By a clock that is put forward, a pod that was asked to end a moment ago would
+    count as lost, and would be replaced too early.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -69,5 +69,5 @@ class EvenTime:
 
     @property
     def jump_seconds(self) -> float:
-        """How far the clock is ahead of that."""
+        """How far the clock has moved ahead of even time; negative if it was put back."""
         return self._clock.now() - self.now()

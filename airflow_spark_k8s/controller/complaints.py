@@ -1,4 +1,4 @@
-"""Errors of the API server in the log: once, then once a minute, and when they are over."""
+"""Errors of the API server in the log: at once, then once a minute, and a line when they are over."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _OUTAGE = "the API server"
 
 class Complaints:
     """
-    Says that something does not work, without flooding the log.
+    Reports that something does not work without flooding the log.
 
-    An outage is one topic, however many calls suffer from it.
+    An outage is one topic, however many calls fail because of it.
     """
 
     def __init__(self, clock: Clock, report: Callable[[str], None]) -> None:
         self._clock = clock
         self._report = report
         self._said_at: dict[str, float] = {}
-        self._suffering: set[str] = set()  # what does not work because of an outage
+        self._suffering: set[str] = set()  # what fails because of the outage
 
     def failed(self, what: str, error: ClusterError) -> None:
-        """Say that `what` does not work, if that was not said lately."""
+        """Report that `what` fails, unless that was reported within the last minute."""
         topic = what
         if is_outage(error):
             self._suffering.add(what)
@@ -38,7 +38,7 @@ class Complaints:
             self._report(f"{what}: {error}; trying again")
 
     def works(self, what: str) -> None:
-        """Say that `what` works again, if it was said that it did not."""
+        """Report that `what` works again, if its failure was reported."""
         if self._said_at.pop(what, None) is not None:
             self._report(f"{what}: works again")
         if what in self._suffering:

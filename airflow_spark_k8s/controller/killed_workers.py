@@ -1,4 +1,4 @@
-"""Tasks that lost their Python worker: all that is seen of a kernel that kills one process of a container."""
+"""Tasks that lost their Python worker: the only trace of a kernel that kills one process of a container."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def with_killed_workers(rest: SparkRest, view: SparkView, tasks: TaskProgr
     """
     The view with the executors in which tasks have failed for want of their Python worker.
 
-    Costs nothing while no task fails, and one question for each running stage with failures that are new.
+    Asks nothing while no task fails, and otherwise once for each running stage with new failures.
     """
     looked_at = {stage: count for stage, count in view.failed_tasks.items() if stage in tasks.failed}
     found = set(view.killed_workers)

@@ -55,8 +55,8 @@ async def run(
     The outcome of one application, after everything that has to be done for it was done.
 
     Two of these may be alive for one application, and each may be cancelled at any moment: what counts is in
-    the cluster, and whoever looks next goes on from there. No error of the cluster is raised, but that
-    it is another one (WrongCluster).
+    the cluster, and whoever looks next goes on from there. Of the cluster's errors only WrongCluster is
+    raised: the connection leads to another one.
 
     :param report: is given one line for every change of state.
     :param deadline_epoch_seconds: when the application is timed out; None: never.
@@ -77,7 +77,7 @@ async def run(
     try:
         outcome = await _watched(observer, controller)
     except BaseExceptionGroup as group:
-        # Every observer that asked at that moment has found it out.
+        # Every observer that asked at that moment raises it.
         wrong = group.subgroup(WrongCluster)
         if wrong is None:
             raise
@@ -100,10 +100,10 @@ async def _watched(observer: Observer, controller: _Controller) -> Outcome:
 
 async def kill(cluster: Cluster, reference: ApplicationReference) -> None:
     """
-    Delete the application's Jobs and all they own; done, too, if they are gone or others have their names.
+    Delete the application's Jobs and all they own; Jobs of others with the same names are left alone.
 
     Raises:
-        ClusterError: the API server did not do it.
+        ClusterError: the API server refuses or does not answer, or new Jobs keep appearing.
 
     """
     jobs = collection_path("Job", reference.namespace)
@@ -113,11 +113,11 @@ async def kill(cluster: Cluster, reference: ApplicationReference) -> None:
         left = jobs_of_chain(map(job_state, found.objects), reference.job_uid)
         if not left:
             return
-        # The oldest first: whoever makes another Job go on for it looks for it before that starts.
+        # The oldest first: before a Job is resumed, the one that it continues must still be there.
         for job in left:
             path = object_path("Job", reference.namespace, job.name)
             await delete(cluster, path, job.uid, timeout_seconds=CALL_TIMEOUT_SECONDS)
-    raise Conflict(f"Jobs of application {reference.application} come again and again")
+    raise Conflict(f"Jobs of application {reference.application} keep being created")
 
 
 def _message(group: BaseExceptionGroup[WrongCluster]) -> str:
@@ -126,7 +126,7 @@ def _message(group: BaseExceptionGroup[WrongCluster]) -> str:
 
 
 class _Controller:
-    """Looks, decides and acts, again and again; the memory between two looks is a value of the core."""
+    """Looks, decides and acts, again and again; what it remembers in between is a value, `State`."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class _Controller:
         self._state = state
 
     async def until_outcome(self) -> Outcome:
-        """The outcome, once a plan says that nothing is left to do."""
+        """The outcome, once a plan leaves nothing to do."""
         world = self._hands.world
         while True:
             world.changed.clear()

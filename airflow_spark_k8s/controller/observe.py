@@ -48,12 +48,12 @@ class Observer:
 
 
 async def watch_job(observer: Observer) -> None:
-    """Keep the application's Jobs in sight, for ever: another one may go on for the one that it began in."""
+    """Watch the application's Jobs, for ever: another one may continue the one that it began in."""
     await _watch(observer, "Job", "Jobs", observer.world.see_job)
 
 
 async def watch_pods(observer: Observer) -> None:
-    """Keep driver and executor pods in sight, for ever."""
+    """Watch driver and executor pods, for ever."""
     await _watch(observer, "Pod", "pods", observer.world.see_pods)
 
 
@@ -77,7 +77,7 @@ async def _watch(observer: Observer, kind: str, kinds: str, see: Callable[[Watch
 
 
 async def read_settings(observer: Observer) -> None:
-    """Read the settings and the executors' manifests once, however long it takes."""
+    """Read the settings and the executors' manifests; return once that has succeeded."""
     reference, name = observer.world.reference, config_map_name(observer.world.reference.application)
     path, pause = object_path("ConfigMap", reference.namespace, name), 1.0
     while True:
@@ -102,16 +102,14 @@ def _plain_executor(settings: ControllerSettings, data: Mapping[str, str]) -> Ma
     if settings.rollout is None or Fraction(settings.rollout.fraction) == 1:
         return None
     if PLAIN_EXECUTOR_KEY not in data:
-        # Better no executor than one that bursts although it should not.
+        # No executor is better than one that bursts although it should not.
         raise InvalidConfiguration(PLAIN_EXECUTOR_KEY, None, "is missing; submit the application again")
     manifest: Manifest = json.loads(data[PLAIN_EXECUTOR_KEY])
     return manifest
 
 
 async def poll_spark(observer: Observer) -> None:
-    """
-    Ask the driver's REST interface as often as it is wanted, for ever; less often while nobody is reached.
-    """
+    """Ask the driver's REST API as often as wanted, for ever; less often while it cannot be reached."""
     world, failures = observer.world, 0
     while True:
         world.ask_changed.clear()
@@ -140,7 +138,7 @@ async def sleep_or_event(clock: Clock, seconds: float, event: asyncio.Event) -> 
 
 
 async def ask_spark(observer: Observer, ask: AskSpark) -> SparkView:
-    """The view of one driver after asking it once; what it said earlier stays known."""
+    """The view of one driver after asking it once; earlier answers are kept."""
     before = observer.world.spark
     view = before if before.driver_uid == ask.driver_uid else SparkView(driver_uid=ask.driver_uid)
     view = replace(view, asked_at=observer.now())
@@ -221,7 +219,7 @@ async def _with_progress(rest: SparkRest, view: SparkView) -> SparkView:
 
 
 def _registered(executors: tuple[SparkExecutor, ...], before: SparkView) -> dict[int, RegisteredExecutor]:
-    """The executors as the driver tells them now; what they used most stays known."""
+    """The executors that the driver reports; each keeps the highest peak memory seen so far."""
     return {
         int(executor.executor_id): RegisteredExecutor(
             active=executor.is_active,

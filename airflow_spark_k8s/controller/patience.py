@@ -19,10 +19,10 @@ _OUTAGES = (ClusterUnreachable, ServerError, TooManyRequests)
 
 class Patience:
     """
-    Time to wait for an API server, shared by all calls that are made with it.
+    A limited time to wait for an API server, shared by all calls that are made through one instance.
 
     :param clock: time and jitter.
-    :param seconds: since now; no call is begun again after that.
+    :param seconds: from now; no call is repeated after that.
     :param report: is given a line when the waiting begins, once a minute while it lasts, and at its end.
     """
 
@@ -70,6 +70,6 @@ class Patience:
 
 
 def is_outage(error: ClusterError) -> bool:
-    """Whether the API server, or the way to it, is in trouble that may pass by itself."""
-    # Nobody's certificate becomes right by waiting.
+    """Whether the API server, or the network on the way to it, has a problem that may pass by itself."""
+    # Waiting does not repair a certificate.
     return isinstance(error, _OUTAGES) and "Certificate" not in (error.reason or "")

@@ -1,4 +1,4 @@
-"""The latest view of one application: observers write it, every look reads it as values."""
+"""The latest view of one application: observers write it, each look reads it as immutable values."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class World:
         self._pods_listed = False
         self._drivers: dict[str, DriverPod] = {}
         self._gone_drivers: dict[str, DriverPod] = {}
-        self._certainly_gone: set[str] = set()  # uids of drivers of which older events may still come
+        self._certainly_gone: set[str] = set()  # uids of drivers about which outdated events may still arrive
         self._executors: dict[str, ExecutorPod] = {}
         self._departed: dict[str, ExecutorPod] = {}
         self._events: dict[str, tuple[str, ...]] = {}
@@ -56,7 +56,7 @@ class World:
         self._events_refused: str | None = None
 
     def observed(self) -> Observed:
-        """The view as it is now; executors that went are told once."""
+        """The view as it is now; executors whose pods are gone are in it once."""
         departed, self._departed = self._departed, {}
         chain = self._chain
         return Observed(
@@ -106,7 +106,7 @@ class World:
 
     def found_pods(self, pods: tuple[Manifest, ...], expected: Collection[str] = ()) -> None:
         """
-        Take in pods that were asked for; of those that have ended the watch may know more.
+        Take in pods from a list of their own; what the watch knows about those that have ended is kept.
 
         :param expected: uids of drivers that were in sight before: those that are not among `pods` are gone.
         """
@@ -121,7 +121,7 @@ class World:
         self.changed.set()
 
     def see_spark(self, view: SparkView) -> None:
-        """Take in what the driver's REST interface said, or that it did not."""
+        """Take in what the driver's REST API answered, or that it did not answer."""
         self._spark = view
         self.changed.set()
 
@@ -149,18 +149,18 @@ class World:
         self.changed.set()
 
     def miss_account(self, uid: str, asked_at: float) -> None:
-        """Take in that nobody answered: what is known stays, and the next question waits its time."""
+        """Take in that reading the events failed: what is known stays, and the next attempt waits."""
         known = self._accounts.get(uid, Account(asked_at))
         self._accounts[uid] = replace(known, asked_at=asked_at)
         self.changed.set()
 
     def refuse_events(self, uid: str, asked_at: float, why: str) -> None:
-        """Take in that events must not be read."""
+        """Take in that the right to read events is missing."""
         self._events_refused = why
         self.miss_account(uid, asked_at)
 
     def miss_settings(self, problem: str) -> None:
-        """Take in that the application's ConfigMap is of no use."""
+        """Take in that the application's ConfigMap cannot be used."""
         self._settings_problem = problem
         self.changed.set()
 
@@ -186,7 +186,7 @@ class World:
             self._put_job(job)
 
     def made_job(self, job: Manifest) -> None:
-        """Take in the Job that goes on for another one, unless the watch knows of it already."""
+        """Take in the Job that continues another one, unless the watch has seen it in a later state."""
         known = self._jobs.get(job["metadata"]["uid"])
         if known is None or known.in_the_making:
             self._put_job(job)
@@ -239,7 +239,7 @@ class World:
         self._jobs[job["metadata"]["uid"]] = job_state(job)
 
     def _remove_job(self, job: JobState) -> None:
-        """One that counts is remembered as being deleted: that it went is the end of the application."""
+        """The Job that counts is remembered as being deleted, since its removal ends the application."""
         self._jobs[job.uid] = replace(job, deleting=True)
         counted = self._chain.job
         if counted is None or counted.uid != job.uid:
@@ -250,7 +250,7 @@ class World:
         executors, self._executors = self._executors, {}
         for pod in pods:
             self._put_pod(pod)
-        # The list may have been made before something that is known by now.
+        # A list may be older than what is known by now.
         self._drivers = {uid: _newer(before.get(uid), seen) for uid, seen in self._drivers.items()}
         self._executors = {uid: _newer(executors.get(uid), seen) for uid, seen in self._executors.items()}
         for uid in before.keys() - self._drivers.keys():
@@ -277,5 +277,5 @@ class World:
 
 
 def _newer(known: PodT | None, seen: PodT) -> PodT:
-    """What is `seen` of a pod, unless it has ended: that is final, however late an older event comes."""
+    """`seen`, unless the pod is known to have ended: an outdated event must not undo that."""
     return known if known is not None and known.ended and not seen.ended else seen

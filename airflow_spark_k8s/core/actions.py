@@ -113,7 +113,7 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class MarkContinued:
-    """Write on the Job which one goes on for it, if it is still at this resource version."""
+    """Write on the Job which one continues it, if it is still at this resource version."""
 
     job_name: str
     resource_version: str
@@ -123,9 +123,9 @@ class MarkContinued:
 @dataclass(frozen=True, slots=True)
 class StartAgain:
     """
-    Have the next Job go on for this one: create it, let it own what the application needs, and resume it.
+    Have the next Job continue this one: create it, let it own what the application needs, and resume it.
 
-    Every step may have been made by somebody else; whatever is there already is success.
+    Any step may have been made by another controller already; that counts as success.
     """
 
     job_name: str
@@ -155,8 +155,8 @@ class ReadEvents:
     """
     Ask the API server what happened to an object.
 
-    Without `uid` it is a pod that is gone, asked for once: no answer is an answer, too. With it, it is an
-    object that waits: whether there was an answer matters.
+    Without `uid` the object is a pod that is gone: it is asked about once, and a failed call counts as "no
+    events". With `uid` the object waits to start: whether the call succeeded is remembered.
     """
 
     name: str

@@ -19,13 +19,13 @@ from airflow_spark_k8s.core.spec import AllocationSettings
 from airflow_spark_k8s.core.state import CREATE, Scene
 
 CLAIM_SECONDS = 5.0
-"""Pods are created only so long after their ids were claimed; later the claim is renewed first."""
+"""How long after their ids were claimed pods are created; later the claim is renewed first."""
 
 CREATE_TIMEOUT_SECONDS = 10.0
-"""Longest time of one creation: a pod may appear so long after the claim has run out."""
+"""Longest time of one creation: a pod may appear this long after the claim has run out."""
 
 PATIENCE_SECONDS = 20.0
-"""A pod not seen for so long is asked for by name: by then its creation is through or never comes."""
+"""A pod not seen for this long is asked for by name: by then it was created or never will be."""
 
 EARLY_PAUSE_SECONDS = 5.0
 """Pause after an executor that found no driver listening."""

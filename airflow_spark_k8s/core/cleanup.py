@@ -28,10 +28,10 @@ EARLY_SECONDS = 30.0
 """An executor that was created before its driver listened gives up within this time, with exit code 1."""
 
 EARLY_WINDOW_SECONDS = 120.0
-"""So long after the first executors a driver may not listen yet, if nobody can ask it."""
+"""How long after the first executors a driver that cannot be asked may not listen yet."""
 
 DELETE_AGAIN_SECONDS = 30.0
-"""A pod that is still there so long after its deletion was asked for is deleted once more."""
+"""A pod that is still there this long after its deletion was requested is deleted once more."""
 
 _CORRECTED = (EndKind.DRAINED, EndKind.MAYBE_OUT_OF_MEMORY)
 _BY_ITS_OWN_FAULT = MEMORY_KINDS | {EndKind.ERROR, EndKind.NEVER_STARTED}

@@ -1,4 +1,4 @@
-"""The end of an application: decide, record, stop what still runs, and only then report; in this order."""
+"""The end of an application: decide, record, stop what still runs and only then report, in this order."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from airflow_spark_k8s.core.state import JOB, Key, Scene
 from airflow_spark_k8s.core.verdict import JOB_PATIENCE_SECONDS, Judgement
 
 EXECUTORS_PATIENCE_SECONDS = 15.0
-"""So long executors may take to end after their driver, for the sake of a true table."""
+"""How long the verdict waits for executors to end after their driver, so that their table is right."""
 
 RECORD_PATIENCE_SECONDS = 60.0
-"""An outcome that cannot be recorded for so long is reported all the same."""
+"""An outcome that cannot be recorded for this long is reported without that."""
 
 GIVE_UP_SECONDS = 600.0
-"""A Job that can be neither ended nor deleted for so long is left to its own deadline."""
+"""A Job that can be neither ended nor deleted for this long is left to its own deadline."""
 
 OVERDUE_PATIENCE_SECONDS = 90.0
-"""After the deadline, the same: a task must not outlive its deadline by much because a cluster is away."""
+"""The same once the deadline has passed: an unreachable cluster must not make the task overrun it by much."""
 
 OVERDUE_RECORD_SECONDS = 10.0
-"""After the deadline a Job is deleted even if the outcome could not be recorded on it for so long."""
+"""Once the deadline has passed, a Job on which the outcome cannot be recorded for this long is deleted."""
 
 SURPLUS_PAUSE_SECONDS = 1.0
-"""An end waits for the removal of other Jobs in steps of this."""
+"""How often to look again while the report of an end waits for the removal of other Jobs."""
 
 JUDGED: Key = ("judged",)
 """The condition that there is a verdict, though not final."""
@@ -54,7 +54,7 @@ def known_outcome(scene: Scene) -> Outcome | None:
     """
     The outcome that stands already: recorded by any controller, or decided by this one.
 
-    What this one has decided about a Job and not recorded yet is void once another Job goes on for that one.
+    What this one has decided about a Job but not recorded yet is void once another Job continues that one.
     """
     job, own = scene.observed.job, scene.state.outcome
     if job is None or job.outcome is not None or own is None:
@@ -65,10 +65,10 @@ def known_outcome(scene: Scene) -> Outcome | None:
 
 def decide(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Step:
     """
-    The outcome, once nothing more is to be learnt: the Job has come to its end and the executors have.
+    The outcome, once there is nothing more to learn: the Job and the executors have ended.
 
-    A driver that still runs is ended at once; the Job stays then and keeps the outcome, so that a controller
-    that comes after this one says the same.
+    A driver that still runs is ended at once. Its Job stays and keeps the outcome, so that any later
+    controller reports the same one.
     """
     due = None if judgement.stop or judgement.remove else _more_to_come(scene, fleet)
     if due is not None:
@@ -107,7 +107,7 @@ def close(scene: Scene) -> Step:
 
 
 def without_surplus(scene: Scene, step: Step) -> Step:
-    """`step`, with the removal of Jobs that have had their time, which the report of an end waits for."""
+    """`step`, and the removal of Jobs that are not needed any more; the report of an end waits for it."""
     over = known_outcome(scene) is not None or step.outcome is not None
     actions = step.actions + (
         surplus_jobs(scene, over=over) if scene.state.backoff(JOB).open(scene.now) else ()

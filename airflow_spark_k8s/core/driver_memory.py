@@ -1,4 +1,4 @@
-"""Drivers that the kubelet evicts for the memory they use themselves, not for that of their neighbours."""
+"""Drivers that the kubelet evicts because of their own memory use, not that of other pods."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from airflow_spark_k8s.core.snapshot import Observed
 
 def eviction_text(observed: Observed, taken_away: int) -> str | None:
     """
-    What to say of an application whose driver was taken away too often, mostly for its own memory.
+    What to say about an application whose driver was taken away too often, mostly for its own memory.
 
     :param taken_away: how often it was.
-    :returns: None if the last driver was not evicted for that, or more of them were taken away otherwise.
+    :returns: None if the last driver was not evicted for that, or most were taken away for other reasons.
     """
     driver = observed.driver
     evicted = sum(pod.memory_excess is not None for pod in observed.drivers)

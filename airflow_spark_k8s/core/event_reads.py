@@ -1,4 +1,4 @@
-"""When to read the events of what does not start: seldom, since each reading makes the server search."""
+"""When to read the events of what does not start: seldom, since they are expensive to look up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """Something whose events may tell why it waits."""
+    """Something whose events may say why it waits."""
 
     kind: Literal["Pod", "Job"]
     name: str
@@ -43,7 +43,7 @@ class _Subject:
 
 
 def asking_key(uid: str, why: str) -> Key:
-    """The condition that events may tell more about an object than can be seen."""
+    """The condition that an object's events may say more than its status."""
     return ("asking", uid, why)
 
 
@@ -56,8 +56,8 @@ def event_reads(scene: Scene, fleet: Fleet | None) -> Reads:
     """
     The events to read at this look.
 
-    Of all executors that wait for the same only the first is asked about. After the first reading the pause
-    doubles, up to 5 min; it is that long at once for whoever may not read events.
+    Of all executors that wait for the same thing only the first is asked about. The pause after the first
+    reading doubles, up to 5 min; without the right to read events it is 5 min from the start.
     """
     moments = [(subject, _moment(scene, subject)) for subject in _subjects(scene, fleet)]
     now = [subject for subject, moment in moments if moment <= scene.now]

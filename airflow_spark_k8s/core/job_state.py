@@ -16,10 +16,10 @@ ANNOTATION_DRIVER_PODS = PREFIX + "driver-pods"
 """Uids of every driver pod that a controller has seen, as a JSON list: how restarts are counted."""
 
 ANNOTATION_EARLIER_JOBS = PREFIX + "earlier-jobs"
-"""Uids of the Jobs that this one goes on for, oldest first, as a JSON list."""
+"""Uids of the Jobs that this one continues, oldest first, as a JSON list."""
 
 ANNOTATION_CONTINUED_BY = PREFIX + "continued-by"
-"""Name of the Job that goes on for this one: no verdict is given on it any more."""
+"""Name of the Job that continues this one, which gets no verdict of its own any more."""
 
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 """Reason of a Job that ran longer than its activeDeadlineSeconds."""
@@ -58,8 +58,8 @@ class JobState:
     driver_uids: tuple[str, ...] = ()  # driver pods seen so far, oldest first, also those of earlier Jobs
     outcome: Outcome | None = None  # recorded by a controller
     name: str = ""
-    earlier_uids: tuple[str, ...] = ()  # Jobs that it goes on for, oldest first
-    continued_by: str | None = None  # name of the Job that goes on for it; None: it still counts
+    earlier_uids: tuple[str, ...] = ()  # Jobs that it continues, oldest first
+    continued_by: str | None = None  # name of the Job that continues it; None: it still counts
     in_the_making: bool = False  # not resumed yet, and bound to the Job before it
     grace_seconds: int = DEFAULT_GRACE_SECONDS  # that its pods have to end
 

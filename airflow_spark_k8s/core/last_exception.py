@@ -1,4 +1,4 @@
-"""What a driver failed with, in its own words: the last exception of its log."""
+"""What a driver failed with: the last exception in its log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 MAX_LENGTH = 300
-"""Characters of one exception in a verdict: some carry a whole plan or query."""
+"""Characters of one exception in a verdict: some contain a whole plan or query."""
 
-_LONGEST_LINE = 4000  # what is beyond it decides nothing
+_LONGEST_LINE = 4000  # what is beyond it does not matter
 _TRACEBACK = re.compile(r"^\s*Traceback \(most recent call last\):")
 _PYTHON = re.compile(r"^[A-Za-z_][\w.]*(?:: .*)?$")
 _IN_THREAD = re.compile(r'^Exception in thread "([^"]*)" ([\w.$]+(?:: .*)?)$')
@@ -30,7 +30,7 @@ class _Thrown:
 
 def last_exception(lines: Sequence[str]) -> str | None:
     """
-    The exception that ended a driver, one bounded line; None if its last `lines` tell of none.
+    The exception that ended a driver, as one bounded line; None if its last `lines` show none.
 
     The last Python traceback counts first, then what ended the JVM's main thread, then its last exception.
     Nothing is in it that is not in the log.

@@ -12,13 +12,13 @@ from airflow_spark_k8s.core.snapshot import DriverPod, Observed
 from airflow_spark_k8s.core.state import DELETE, Key, Scene
 
 LATE_SECONDS = 15.0
-"""A kubelet that answers tells of a pod's end at most so long after its grace period."""
+"""A kubelet that answers reports a pod's end at most this long after the pod's grace period."""
 
 TELL_SECONDS = 50.0
-"""So long after its removal began a driver on a silent node is told of, however long its grace period is."""
+"""How long after its removal began a driver on a silent node is reported, whatever its grace period."""
 
 FORCE_SECONDS = 30.0
-"""So long after the grace period the pod is removed by force, if that is wanted."""
+"""How long after its grace period the pod is removed by force, if that is wanted."""
 
 TAINT_MANAGER = "DeletionByTaintManager"
 """Why Kubernetes removes the pods of a node that has been silent for some minutes."""
@@ -32,10 +32,10 @@ def lost_node_conditions(observed: Observed) -> set[Key]:
 
 def removals_by_force(scene: Scene) -> Iterator[RemoveByForce]:
     """
-    The removal of a driver pod that nobody confirms, so that its Job starts another one.
+    The removal by force of a driver pod whose end is not confirmed, so that its Job starts another one.
 
-    Only where that is wanted, where another driver is allowed, and of a pod whose node is known to be silent:
-    its driver may go on running there.
+    Only if that is wanted, another driver is allowed, and the node is known to be silent: the driver may go
+    on running there.
     """
     driver, job, settings = scene.observed.driver, scene.observed.job, scene.desired.settings
     if driver is None or job is None or settings is None or settings.on_lost_node != FORCE:
@@ -63,7 +63,7 @@ def lost_node_due(scene: Scene) -> float | None:
 
 
 def lost_node_text(scene: Scene) -> str | None:
-    """What to say about a driver whose node does not answer; None: nothing, as far as can be seen."""
+    """What to say about a driver whose node does not answer; None: as far as can be seen, it answers."""
     driver = scene.observed.driver
     if driver is None or driver.ended or driver.node is None:
         return None
@@ -107,5 +107,5 @@ def _left_for(scene: Scene, driver: DriverPod) -> float:
 
 
 def _is_silent(driver: DriverPod) -> bool:
-    """Whether Kubernetes itself takes the node for silent."""
+    """Whether Kubernetes itself considers the node silent."""
     return driver.node_silent or driver.disruption == TAINT_MANAGER

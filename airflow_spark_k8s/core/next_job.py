@@ -1,4 +1,4 @@
-"""The Job that goes on for one whose driver was deleted, made from that one as the API server shows it."""
+"""The Job that continues one whose driver was deleted, made from the old one as the API server shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_spark_k8s.core.spec import Manifest
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
 LEAST_DEADLINE_SECONDS = 60
-"""Of the next Job, however little was left to the one before it."""
+"""The least that the next Job gets, however little the one before it had left."""
 
 _OF_ONE_JOB = (
     "batch.kubernetes.io/controller-uid",
@@ -36,9 +36,9 @@ _SET_BY_THE_SERVER = ("selector", "manualSelector")
 
 def next_job(job: Manifest, driver_uids: tuple[str, ...], now: float) -> Manifest:
     """
-    A suspended Job under the next ordinal, bound to `job` until it is resumed.
+    A suspended Job with the next ordinal, owned by `job` until it is resumed.
 
-    What is left of the Job's own deadline goes over to it.
+    It gets what is left of the deadline of `job`.
 
     :param driver_uids: of all driver pods so far.
     :param now: seconds since the epoch.
@@ -66,8 +66,8 @@ def next_job(job: Manifest, driver_uids: tuple[str, ...], now: float) -> Manifes
     }
 
 
-def goes_on_for(candidate: Manifest, job: Manifest) -> bool:
-    """Whether `candidate` was made to go on for `job`, by whoever."""
+def continues(candidate: Manifest, job: Manifest) -> bool:
+    """Whether `candidate` was made to continue `job`, by this controller or another one."""
     return (
         job["metadata"]["uid"] in job_state(candidate).earlier_uids
         and _mark(candidate, "labels", LABEL_APPLICATION) == _mark(job, "labels", LABEL_APPLICATION)
@@ -77,7 +77,7 @@ def goes_on_for(candidate: Manifest, job: Manifest) -> bool:
 
 
 def owner_reference(metadata: Mapping[str, Any]) -> Manifest:
-    """The reference by which something belongs to the Job with this metadata, beside other owners."""
+    """The owner reference to the Job with this metadata, as one of possibly several owners."""
     return {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
 
 

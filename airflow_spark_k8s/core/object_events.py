@@ -36,16 +36,16 @@ class ObjectEvent:
 class Account:
     """The events of one object, oldest first, as of the last reading."""
 
-    asked_at: float  # before the last question was sent
-    read_at: float = -math.inf  # the same of the last question that was answered
+    asked_at: float  # before the last request was sent
+    read_at: float = -math.inf  # the same, for the last request that was answered
     events: tuple[ObjectEvent, ...] = ()
 
     @property
     def telling(self) -> ObjectEvent | None:
         """
-        The event that says what the object waits for now; None if none does.
+        The event that says what the object waits for now; None: none does.
 
-        An event stays for an hour, whatever comes after it: what was settled since does not count.
+        Events are kept for an hour, whatever happens next: those that later events have settled do not count.
         """
         open_ones: list[ObjectEvent] = []
         for event in self.events:
@@ -60,7 +60,7 @@ class Account:
 
     @property
     def registry_answer(self) -> str | None:
-        """What the registry, or the node, answered when an image was asked for last; None: not told."""
+        """What the registry, or the node, answered at the last attempt to pull an image; None: not known."""
         told = (event.message for event in reversed(self.events) if event.message.startswith(_PULL_FAILED))
         return next(told, None)
 

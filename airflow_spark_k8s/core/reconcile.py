@@ -49,10 +49,10 @@ UNSEEN: Key = ("never seen",)
 """The condition that Job and pods have not been listed yet."""
 
 LOOK_SECONDS = 30.0
-"""So long an application is looked for, even if its deadline has passed: it may be there to be removed."""
+"""How long to look for an application whose deadline has passed: it may be there, to be removed."""
 
 YOUNG_SECONDS = 120.0
-"""So long after its first executors an application counts as young: somebody may be watching it."""
+"""How long after its first executors an application is young: somebody may be watching it start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def reconcile(desired: Desired, observed: Observed, state: State, now: float) ->
     What to do next for the application in `desired`, as it looks in `observed`.
 
     `state` is the plan's `next_state` of last time, after `absorb`; `now` is a moment in seconds that
-    pass evenly: where the clock, which may jump, was ahead of that is told in `observed`.
+    pass evenly; `observed` says how far the clock, which may jump, is ahead of that.
     """
     scene, fleet = _scene(desired, observed, state, now)
     judgement = sight_lost(scene)
@@ -144,7 +144,7 @@ def _aged(scene: Scene, keys: set[Key]) -> Scene:
 
 
 def _blind(scene: Scene) -> Plan:
-    """Nothing has been seen yet; only a deadline that passed long ago can be acted upon."""
+    """Nothing has been seen yet: the only possible end is a deadline that passed long ago."""
     finish: Outcome | None = None
     if scene.overdue_seconds >= OVERDUE_PATIENCE_SECONDS and scene.age(*UNSEEN) >= LOOK_SECONDS:
         text = "the task's execution_timeout passed while the cluster could not be reached"

@@ -1,4 +1,4 @@
-"""What the API server means when it does not create a pod: wait for room, or ask somebody for permission."""
+"""What the API server means when it does not create a pod: the quota is full, or the pod is not allowed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEANINGS: tuple[tuple[str, Cause | None, str], ...] = (
     (" is invalid: ", Cause.REFUSED, "it is not valid"),
     (" cannot be handled as ", Cause.REFUSED, "it is not valid"),
 )
-"""Parts of the server's words, what they stand for, and what to call it; the first that fits counts."""
+"""Part of the server's message, its cause, and how to put it; the first that matches counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def refusal(message: str) -> Refusal:
     """
     What the answer to a creation, or an event FailedCreate, means.
 
-    The name of the pod is left out: the Job controller makes up a new one for each attempt.
+    The pod's name is left out: the Job controller makes up a new one for each attempt.
 
     Source: k8s.io/apiserver/pkg/admission/plugin/resourcequota, …/webhook/errors.ToStatusErr
     """

@@ -12,13 +12,13 @@ from airflow_spark_k8s.core.snapshot import DriverPod, Observed
 from airflow_spark_k8s.core.state import JOB, LIST, RESTART, Scene
 
 SAFETY_SECONDS = 30.0
-"""So long beyond its grace period a driver may run whose end nobody has confirmed."""
+"""How long beyond its grace period a driver may run whose end has not been confirmed."""
 
 REFUSED_SECONDS = 300.0
-"""An application that the cluster refuses to start again for so long is given up."""
+"""An application that the cluster refuses to start again for this long is given up."""
 
 DELETE_AGAIN_SECONDS = 30.0
-"""A Job that is still there so long after its deletion was asked for is deleted once more."""
+"""A Job that is still there this long after its deletion was requested is deleted once more."""
 
 
 def driver_uids(observed: Observed) -> tuple[str, ...]:
@@ -35,10 +35,10 @@ def restarts(observed: Observed) -> int:
 
 def may_restart(scene: Scene) -> bool:
     """
-    Whether the application is started again in another Job, if not now then later.
+    Whether the application will be started again in another Job, now or later.
 
-    As long as that holds the Job's failure is no verdict. Where a mark says that another Job goes on, it
-    does, whatever this controller has seen of the driver.
+    As long as it will, the Job's failure is no verdict. A Job that is marked as continued is continued,
+    whatever this controller has seen of the driver.
     """
     job = scene.observed.job
     if job is None or job.deleting or job.outcome is not None:
@@ -84,7 +84,7 @@ def restart_due(scene: Scene) -> float | None:
 
 def surplus_jobs(scene: Scene, *, over: bool) -> tuple[DeleteJob, ...]:
     """
-    Jobs that have had their time: those that another one goes on for and, after the end, one in the making.
+    Jobs that are not needed any more: those that another one continues and, after the end, one in the making.
 
     :param over: whether the application has come to its end.
     """
@@ -119,7 +119,7 @@ def restart_text(scene: Scene) -> str | None:
 
 
 def _failed_by_loss(observed: Observed, job: JobState) -> bool:
-    """Whether the Job has failed for a driver that did not end by itself, and took it for one that did."""
+    """Whether the Job has failed because of a driver that did not end by itself."""
     if job.phase is not JobPhase.FAILED or job.reason != BACKOFF_LIMIT_EXCEEDED or job.stopped:
         return False
     driver = observed.driver
@@ -128,9 +128,9 @@ def _failed_by_loss(observed: Observed, job: JobState) -> bool:
 
 def _loss(driver: DriverPod) -> str | None:
     """
-    What became of a driver pod that did not end by itself, None of any other.
+    What happened to a driver pod that did not end by itself; None for any other.
 
-    A kubelet that refuses a pod, or has lost track of it, does not tell the Job that this was a disruption.
+    The Job does not count it as a disruption when a kubelet refuses a pod or has lost track of it.
     """
     state = driver.state
     if not isinstance(state, Failed | Deleted):
@@ -141,7 +141,7 @@ def _loss(driver: DriverPod) -> str | None:
 
 
 def _is_allowed(scene: Scene, job: JobState) -> bool:
-    """Whether one more restart is within the limit; as long as nobody knows the limit, it may be."""
+    """Whether one more restart is within the limit, or the limit is not known yet."""
     settings = scene.desired.settings
     if next_job_name(job.name) is None:
         return False
@@ -149,16 +149,16 @@ def _is_allowed(scene: Scene, job: JobState) -> bool:
 
 
 def _noticed_at(scene: Scene, job: JobState) -> float:
-    """When this controller has learnt of the Job's failure and of the driver's end, if it knows of one."""
+    """When this controller learnt of the Job's failure and of the driver's end, if it has seen one."""
     driver, failed_at = scene.observed.driver, scene.since["job failed", job.uid]
     return failed_at if driver is None else max(failed_at, scene.since.get(("driver ended", driver.uid), 0.0))
 
 
 def _is_certainly_gone(scene: Scene, job: JobState) -> bool:
     """
-    Whether no driver of this Job can run any more: not only by the Job's word.
+    Whether no driver of this Job can run any more; that the Job has failed does not prove it.
 
-    A pod that is removed by force may leave its container running for a while, unseen.
+    The container of a pod that is removed by force may run on for a while, unseen.
     """
     driver = scene.observed.driver
     if not job.finished or any(not each.ended for each in scene.observed.drivers):

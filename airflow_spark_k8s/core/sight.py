@@ -1,4 +1,4 @@
-"""When nobody has seen an application for so long that its task is not kept waiting any longer."""
+"""When an application could not be watched for so long that its task does not wait any longer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ BLIND: Key = ("blind",)
 
 def sight_lost(scene: Scene) -> Judgement | None:
     """
-    The verdict that the cluster was away for longer than is waited; None while there is patience.
+    The verdict that the cluster could not be watched for too long; None as long as the task waits.
 
-    It says nothing about the application, to which nothing is done: whoever sees it again goes on with it.
+    It is no statement about the application, which is left alone: a later try can adopt it.
     """
     patience, why = scene.desired.patience_seconds, scene.observed.blind
     if patience is None or why is None or scene.age(*BLIND) < patience or known_outcome(scene) is not None:

@@ -176,8 +176,8 @@ class Observed:
 
     complete: bool = False  # Job and pods have been listed once, and the settings been looked for
     job: JobState | None = None  # None: there is no such Job; one that is gone is shown as being deleted
-    next_job: JobState | None = None  # in the making, to go on for that one
-    earlier_jobs: tuple[JobState, ...] = ()  # that one goes on for them, and they are still there
+    next_job: JobState | None = None  # in the making, to continue that one
+    earlier_jobs: tuple[JobState, ...] = ()  # that one continues them, and they are still there
     drivers: tuple[DriverPod, ...] = ()  # oldest first; one that is gone has ended
     executors: tuple[ExecutorPod, ...] = ()  # of every driver
     departed: tuple[ExecutorPod, ...] = ()  # executor pods that went since the last look, as they were then

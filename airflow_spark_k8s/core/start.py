@@ -35,10 +35,10 @@ HOPELESS_SECONDS = {
 """Reasons for which a container waits -> seconds after which it is not going to start."""
 
 MISSING_SECONDS = 120.0
-"""So long a Secret or ConfigMap that a volume names may be missing."""
+"""How long a Secret or ConfigMap that a volume names may be missing."""
 
 REFUSED_SECONDS = 60.0
-"""So long pods may be refused: a webhook or a right may be on its way."""
+"""How long pods may be refused: somebody may be about to repair a webhook or grant a right."""
 
 _PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
@@ -91,7 +91,7 @@ def start_due(scene: Scene, fleet: Fleet | None) -> float | None:
 
 
 def with_cause(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Judgement:
-    """A verdict that the time is up, with what has not started by then and why."""
+    """The judgement; one that the time is up also says what had not started by then, and why."""
     if judgement.verdict is not Verdict.TIMED_OUT:
         return judgement
     found = start_wait(scene, fleet)
@@ -127,7 +127,7 @@ def _driver_misses(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     """
     A volume of the driver's pod names a Secret or ConfigMap that is not there.
 
-    Only events tell of it, so that they must have been read late enough.
+    Only events say so, and they must have been read after that long.
     """
     driver = scene.observed.driver
     wait = None if driver is None else wait_of(scene, driver)
@@ -182,7 +182,7 @@ def _is_without_executors(fleet: Fleet) -> bool:
 
 
 def _hopeless_seconds(fleet: Fleet) -> float | None:
-    """So long executors may wait that all do so without hope; None if there are others, or none."""
+    """How long pending executors that all wait without hope may do so; None if others wait, or none."""
     if not fleet.pending or not _is_without_executors(fleet):
         return None
     limits = [_limit(fleet.pods[number].state) for number in fleet.pending]

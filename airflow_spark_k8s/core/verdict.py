@@ -17,18 +17,18 @@ from airflow_spark_k8s.core.snapshot import DriverPod, Observed, SparkView
 from airflow_spark_k8s.core.state import Key, Scene
 
 JOB_PATIENCE_SECONDS = 30.0
-"""The Job controller decides within this time after a driver has ended; then the Job is ended for it."""
+"""How long after a driver's end the Job controller may take to decide; then the Job is ended."""
 
 POD_PATIENCE_SECONDS = 10.0
-"""The driver pod's end may be seen so much later than its Job's."""
+"""How much later than its Job's end a driver pod's end may be seen."""
 
 SETTINGS_PATIENCE_SECONDS = 120.0
-"""So long the application's ConfigMap may be missing."""
+"""How long the application's ConfigMap may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is to be said, and what has to be done to the Job."""
+    """A verdict with its message, and what has to be done to the Job."""
 
     verdict: Verdict
     message: str
@@ -95,7 +95,7 @@ def _success(scene: Scene) -> Judgement | None:
     for driver in reversed(scene.observed.drivers):
         if isinstance(driver.state, Succeeded):
             text = f"driver pod {driver.name} ended with {driver.state.ending.text}"
-            # A pod that was taken away at the same time is no success to its Job, which would start another.
+            # To its Job a pod that was disrupted at the same time is no success: it would start another one.
             stop = driver.disruption is not None
             return Judgement(Verdict.SUCCEEDED, text, driver, driver.state.ending, stop=stop)
     job = scene.observed.job
@@ -134,7 +134,7 @@ def _job_failed(scene: Scene) -> Judgement | None:
 
 
 def _limited(scene: Scene, judgement: Judgement) -> Judgement:
-    """The judgement on a driver that is lost, with the limit that keeps it from being started again."""
+    """The judgement on a lost driver; if restarts are used up, its message says so."""
     settings, used = scene.desired.settings, restarts(scene.observed)
     if settings is None or used < settings.max_driver_restarts:
         return judgement
@@ -149,7 +149,7 @@ def _not_again(scene: Scene, name: str) -> Judgement:
 
 
 def lacks_evidence(scene: Scene) -> bool:
-    """Whether the Job has failed, nobody knows how, and nobody has asked for the driver since."""
+    """Whether the Job has failed for a while and the pods have not been listed since."""
     job = scene.observed.job
     if job is None or job.phase is not JobPhase.FAILED:
         return False
@@ -188,7 +188,7 @@ def _timed_out(scene: Scene) -> Judgement | None:
 
 
 def _driver_ended(scene: Scene) -> Judgement | None:
-    """A driver that failed by itself, of which the Job controller has taken no notice."""
+    """A driver that failed by itself without the Job controller having noticed for too long."""
     driver = scene.observed.driver
     if driver is None or not isinstance(driver.state, Failed) or may_restart(scene):
         return None

@@ -14,7 +14,7 @@ from airflow_spark_k8s.core.snapshot import DriverPod, ExecutorPod
 from airflow_spark_k8s.core.state import CREATE, Scene
 
 SILENT_REASONS = frozenset({None, "", "ContainerCreating", "PodInitializing"})
-"""Reasons of a status that say no more than that it takes time."""
+"""Reasons in a status that only say that something takes time."""
 
 UNSCHEDULABLE = "Unschedulable"
 
@@ -39,7 +39,7 @@ class Wait:
 
     reason: str  # Kubernetes' word
     message: str  # one line
-    cause: Cause | None = None  # None: of no kind of its own
+    cause: Cause | None = None  # None: none of the known causes
 
     @property
     def text(self) -> str:
@@ -49,7 +49,7 @@ class Wait:
 
 def lacks_answer(state: Pending) -> bool:
     """
-    Whether an image is not pulled and the status does not say why: before Kubernetes 1.31 only events do.
+    Whether an image cannot be pulled and the status does not say why: before Kubernetes 1.31 only events do.
 
     Source: k8s.io/kubernetes/pkg/kubelet/images (ErrImagePullBackOff)
     """
@@ -58,9 +58,9 @@ def lacks_answer(state: Pending) -> bool:
 
 def pod_wait(state: Pending, requests: str, account: Account | None) -> Wait | None:
     """
-    What a pending pod waits for; None if nobody has said.
+    What a pending pod waits for; None if that is not known.
 
-    :param requests: what the pod asks of a node, in Kubernetes' words; empty: nothing.
+    :param requests: what the pod requests of a node, in Kubernetes' words; empty: nothing.
     :param account: its events; None: not read.
     """
     if state.reason in SILENT_REASONS:
@@ -75,14 +75,14 @@ def pod_wait(state: Pending, requests: str, account: Account | None) -> Wait | N
 
 
 def wait_of(scene: Scene, pod: DriverPod | ExecutorPod) -> Wait | None:
-    """What a pod waits for; None if it does not wait, or nobody has said."""
+    """What a pod waits for; None if it is not pending, or that is not known."""
     if not isinstance(pod.state, Pending):
         return None
     return pod_wait(pod.state, pod.requests, scene.observed.accounts.get(pod.uid))
 
 
 def job_wait(scene: Scene) -> Wait | None:
-    """Why the Job controller does not create the driver's pod; None if nobody has said."""
+    """Why the Job controller does not create the driver's pod; None if that is not known."""
     job = scene.observed.job
     account = None if job is None else scene.observed.accounts.get(job.uid)
     event = account.telling if account else None
@@ -99,7 +99,7 @@ def lacks_driver(scene: Scene) -> bool:
 
 
 def start_wait(scene: Scene, fleet: Fleet | None) -> tuple[str, Wait] | None:
-    """Who has not started, and what it waits for; None if driver and an executor have, or nobody has said."""
+    """What has not started and what it waits for; None if driver and an executor have, or it is unknown."""
     driver = scene.observed.driver
     if lacks_driver(scene):
         wait = job_wait(scene)
@@ -114,13 +114,13 @@ def start_wait(scene: Scene, fleet: Fleet | None) -> tuple[str, Wait] | None:
 
 
 def none_ever_ran(fleet: Fleet) -> bool:
-    """Whether this driver has had no executor yet that was more than asked for."""
+    """Whether no executor of this driver has ever run."""
     history = fleet.driver.history
     return not (fleet.running or fleet.registered or history.entries or history.forgotten or fleet.vanished)
 
 
 def create_wait(scene: Scene) -> Wait | None:
-    """Why executors cannot be created; None if they can, or none was to be."""
+    """Why executors cannot be created; None if they can, or if none has been tried."""
     trouble = scene.state.troubles.get(CREATE)
     if trouble is None:
         return None

@@ -39,7 +39,7 @@ RIGHTS = (
     Right("get", "namespaces", "notices that a connection leads to another cluster", required=False),
     Right("list", "events", "why a pod waits, or is gone that nobody saw end", required=False),
 )
-"""Everything that submitting, allocating, observing and cleaning up asks of a namespace."""
+"""All rights in a namespace that submitting, allocating, observing and cleaning up need."""
 
 
 async def missing_rights(
@@ -49,7 +49,7 @@ async def missing_rights(
     Those of `rights` that the cluster denies, in their order.
 
     Raises:
-        ClusterError: the question itself was refused or not answered.
+        ClusterError: the server refuses the review, or does not answer.
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 

@@ -1,4 +1,4 @@
-"""Answers of an API server that are no success, as exceptions of this package."""
+"""Error answers of an API server, as exceptions of this package."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def error_from_answer(
     """
     answer = _status_object(body)
     if status == 404 and answer.get("kind") != "Status" and "/proxy/" not in path:
-        # A load balancer that does not know where to go must not be taken for an object that is gone.
+        # A 404 of a load balancer without a backend must not be mistaken for an object that is gone.
         return ClusterUnreachable(
             f"HTTP 404, but not from a Kubernetes API server: {answer['message']} ({method} {path})",
             status=404,
@@ -125,7 +125,7 @@ def _retry_after(headers: Mapping[str, str] | None) -> float | None:
 
 
 def _first(header: float | None, field: object) -> float | None:
-    """What the server asks for, within reason: a proxy in maintenance may say a day."""
+    """What the server asks for, within limits: a proxy in maintenance may ask for a day."""
     asked = header if header is not None else float(field) if isinstance(field, int | float) else None
     return None if asked is None else min(asked, LONGEST_RETRY_AFTER_SECONDS)
 

@@ -17,7 +17,7 @@ from airflow_spark_k8s.exceptions import ClusterUnreachable, Forbidden, NotFound
 from airflow_spark_k8s.kube.cluster import JSON, Cluster
 
 _DOUBTFUL = (ClusterUnreachable, Unauthorized)
-"""After these somebody else may answer: an address moved, a server was restored, credentials changed."""
+"""After these another server may answer: an address moved, a backup was restored, credentials changed."""
 
 
 async def namespace_uid(cluster: Cluster, namespace: str) -> str:
@@ -124,7 +124,7 @@ class _Guarded:
         except NotFound as error:
             raise WrongCluster(_missing(reference)) from error
         except Forbidden:
-            pass  # the right was taken away: what the calls themselves find has to do
+            pass  # the right was withdrawn: the calls themselves have to show
         else:
             if namespace["metadata"]["uid"] != reference.namespace_uid:
                 raise WrongCluster(_other(reference, namespace["metadata"]["uid"]))
@@ -132,7 +132,7 @@ class _Guarded:
 
 
 class _Doubt:
-    """Lets errors pass, and has the guard look again after those that may mean another server."""
+    """Does not catch errors, but makes the guard look again after those that may mean another server."""
 
     def __init__(self, guard: _Guarded) -> None:
         self._guard = guard

@@ -137,7 +137,7 @@ async def remove(
 
     async def all_of(application: FoundApplication) -> list[Removal]:
         async with slots:
-            # One after the other: a Job that goes on for another is not started once that one is gone.
+            # One after the other: a Job is not started once the one that it continues is gone.
             return [await one(piece) for piece in application.pieces]
 
     removals = await asyncio.gather(*map(all_of, applications))
@@ -194,7 +194,7 @@ def _ownerless(dependents: Sequence[Manifest], jobs: Sequence[Manifest]) -> list
 
 
 def _by_application(jobs: Sequence[Manifest]) -> list[list[Manifest]]:
-    """The Jobs of each application, oldest first; several if one goes on for another."""
+    """The Jobs of each application, oldest first; several if one continues another."""
     applications: dict[str, list[Manifest]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: len(job_state(job).earlier_uids)):
         applications[_label(job, LABEL_APPLICATION)].append(job)

@@ -1,4 +1,4 @@
-"""What would go wrong, told before anything is created."""
+"""What would go wrong, found before anything is created."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ async def preflight(
         try:
             warning = await try_out(cluster, manifest, priority_fields)
         except QuotaExceeded:
-            # What an earlier call or try has there may be what fills the quota: submission will adopt it, or
-            # put it out of the way.
+            # The quota may be full because of an earlier call or try, whose Job the submission will adopt
+            # or remove.
             if not await _is_there(cluster, manifests.job):
                 raise
             continue

@@ -56,11 +56,11 @@ _REASONS: Mapping[tuple[str, str], str] = {
     ("delete", "pods"): "removes executors that have ended or are to be replaced",
     ("create", "configmaps"): "creates the application's settings and its file",
     ("get", "configmaps"): "reads the settings in the triggerer",
-    ("patch", "configmaps"): "hands them over to the Job that goes on for one whose pod was deleted",
+    ("patch", "configmaps"): "hands them over to the Job that replaces one whose driver pod was deleted",
     ("delete", "configmaps"): "removes what another Job of the same name has left",
     ("create", "secrets"): "creates the driver's properties",
     ("get", "secrets"): "sees whose a Secret is that has the name already",
-    ("patch", "secrets"): "hands it over to the Job that goes on for one whose pod was deleted",
+    ("patch", "secrets"): "hands it over to the Job that replaces one whose driver pod was deleted",
     ("delete", "secrets"): "removes what another Job of the same name has left",
 }
 """Why each required right is needed; for all others the right's purpose says it."""

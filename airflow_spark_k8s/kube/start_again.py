@@ -1,8 +1,8 @@
 """
-Another Job for an application whose driver was deleted, in steps of which any may be the last.
+Another Job for an application whose driver was deleted, in steps, each of which may be the last to be made.
 
-Whoever comes next, or at the same time, makes the same steps: what is there already is success. Nothing runs
-before the last one, and until then the new Job is a dependent of the old one: both are removed together.
+Whoever continues later, or at the same time, makes the same steps: what is there already counts as success.
+Nothing runs before the last step, and until then the old Job owns the new one, so both are removed together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_spark_k8s.core.job_state import job_state
-from airflow_spark_k8s.core.next_job import goes_on_for, next_job, owner_reference
+from airflow_spark_k8s.core.next_job import continues, next_job, owner_reference
 from airflow_spark_k8s.core.settings import config_map_name
 from airflow_spark_k8s.core.spec import ApplicationReference, Manifest
 from airflow_spark_k8s.exceptions import AlreadyExists, Conflict, Invalid, InvalidConfiguration, NotFound
@@ -30,9 +30,9 @@ async def start_again(
     timeout_seconds: float,
 ) -> JSON:
     """
-    The Job that goes on for the one with `job_uid`, resumed.
+    The Job that continues the one with `job_uid`, resumed.
 
-    To be called only when that one is marked as continued and its driver is certainly gone.
+    Call it only when that one is marked as continued and its driver is certainly gone.
 
     :param driver_uids: of all driver pods so far.
     :param now: seconds since the epoch.
@@ -49,7 +49,7 @@ async def start_again(
     for kind, name, required in _owned(reference.application):
         await steps.add_owner(kind, name, new, required=required)
     try:
-        # Only now: who ends the old Job looks for the new one afterwards, and finds it.
+        # Not earlier: whoever ends the old Job looks for a new one afterwards, and must find it.
         await steps.old_job()
     except Conflict:
         await delete(cluster, steps.path(new), new["metadata"]["uid"], timeout_seconds=timeout_seconds)
@@ -80,7 +80,7 @@ class _Steps:
         return object_path("Job", self.namespace, job["metadata"]["name"])
 
     async def old_job(self) -> JSON:
-        """The old Job, if it is still the one that another one goes on for."""
+        """The old Job, if it is still to be continued."""
         try:
             job = await self._request("GET", object_path("Job", self.namespace, self.job_name))
         except NotFound as error:
@@ -89,7 +89,7 @@ class _Steps:
         if state.uid != self.job_uid or state.deleting:
             raise Conflict(f"Job {self.job_name} was removed")
         if state.outcome is not None or state.continued_by is None:
-            raise Conflict(f"Job {self.job_name} has come to an end of its own")
+            raise Conflict(f"Job {self.job_name} has an outcome or is not marked as continued")
         return job
 
     async def created(self, manifest: Manifest, old: Manifest) -> JSON:
@@ -105,13 +105,15 @@ class _Steps:
             raise Conflict(str(error)) from error
         if job_state(job).deleting:
             raise Conflict(f"Job {manifest['metadata']['name']} is being removed") from error
-        if not goes_on_for(job, old):
+        if not continues(job, old):
             name = manifest["metadata"]["name"]
-            raise InvalidConfiguration("job_name", name, "is taken by a Job of somebody else") from error
+            raise InvalidConfiguration(
+                "job_name", name, "another Job, which is not of this application, has this name"
+            ) from error
         return job
 
     async def add_owner(self, kind: str, name: str, job: Manifest, *, required: bool) -> None:
-        """Have the object belong to `job` as well: without an owner that is there it would be collected."""
+        """Make `job` another owner of the object, which would be garbage-collected with its last owner."""
         body = {"metadata": {"ownerReferences": [owner_reference(job["metadata"])]}}
         try:
             await self._request(

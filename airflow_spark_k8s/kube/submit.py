@@ -1,5 +1,5 @@
 """
-Submission of an application, in steps of which any may be the last: whoever comes next completes them.
+Submission of an application, in steps, each of which may be the last to be made: the next caller goes on.
 
 A Job is created suspended, then the ConfigMaps and the Secret that it owns, then it is resumed. So a
 suspended Job is an unfinished submission that runs nothing, and a Job that is not suspended lacks nothing.
@@ -67,7 +67,7 @@ async def submit(cluster: Cluster, manifests: Manifests, identity: Identity) -> 
 
 async def retain(cluster: Cluster, reference: ApplicationReference, seconds: int) -> None:
     """
-    Keep the Job, and what it owns, for `seconds` after its end and no longer; 0 removes it at once.
+    Keep the Job and what it owns for `seconds` after its end; 0 removes it at once.
 
     A Job that is gone, or was replaced by another of the same name, is left alone.
 
@@ -127,7 +127,7 @@ class _Job:
 
     @property
     def may_be_continued(self) -> bool:
-        """Whether a controller may have another Job go on for it: it failed, and nobody has said why."""
+        """Whether a controller may have another Job continue it: it failed, and no outcome is recorded."""
         state = self.state
         return state.phase is JobPhase.FAILED and state.outcome is None and not state.deleting
 
@@ -150,7 +150,7 @@ class _Submission:
 
     async def attempt(self) -> Submitted:
         jobs = await self._jobs()
-        # One in the making is its controller's affair, as long as the Job before it is there.
+        # A controller is still making such a Job; it is no business of a submission.
         own = [
             job
             for job in jobs
@@ -171,7 +171,7 @@ class _Submission:
         adoptable = [job for job in live if job.runs_as_wanted(self._manifests.spec_hash)]
         kept = max(adoptable, key=lambda job: job.try_number, default=None)
         if await self._removed(live + failed, kept):
-            # Another Job may have gone on for one of them just before it was removed: it would be there now.
+            # Another Job may have continued one of them just before it was removed: it would be there now.
             jobs = await self._jobs()
             return await self._from_earlier_tries([job for job in jobs if not self._is_own(job)])
         await self._refuse_while_pods_run(kept)
@@ -180,7 +180,7 @@ class _Submission:
         return await self._taken_over(kept), f"adopted from try {kept.try_number}"
 
     async def _removed(self, jobs: list[_Job], kept: _Job | None) -> bool:
-        """Whether there was anything to remove: all but `kept` and those that it goes on for."""
+        """Whether there was anything to remove: all but `kept` and those that it continues."""
         spared = {kept.state.uid, *kept.state.earlier_uids} if kept is not None else set()
         surplus = [job for job in jobs if job.state.uid not in spared]
         for job in sorted(surplus, key=lambda job: len(job.state.earlier_uids)):
@@ -229,7 +229,7 @@ class _Submission:
             return await self._behind_our_name(error)
 
     async def _behind_our_name(self, error: AlreadyExists) -> _Job:
-        """The Job that was there before ours, if it is ours; else room is made, or the error is final."""
+        """The Job that has the name already, if it is ours; another one that is over is removed."""
         path = path_of(self._manifests.job)
         try:
             job = _Job.of(await self._cluster.request("GET", path))
@@ -264,7 +264,7 @@ class _Submission:
         return _Job.of(changed)
 
     def _prolonged(self, job: _Job) -> dict[str, int]:
-        """The Job's deadline, counted from its start, with all the time that the new try may take on top."""
+        """The Job's deadline, extended by the time that the new try may take."""
         before = job.manifest["spec"].get("activeDeadlineSeconds")
         wanted = self._manifests.job["spec"].get("activeDeadlineSeconds")
         return {"activeDeadlineSeconds": before + wanted} if before and wanted else {}
@@ -302,7 +302,7 @@ class _Submission:
             raise Conflict(f"{name} was removed while it was being looked at") from error
         if any(owner["uid"] == job.state.uid for owner in metadata.get("ownerReferences") or ()):
             return
-        # Left by a Job of the same name that is gone: the garbage collector would take it from under us.
+        # Left by a Job of the same name that is gone: the garbage collector is about to remove it.
         await delete(self._cluster, path, metadata["uid"])
         raise Conflict(f"{name} of an earlier Job was in the way and has been removed")
 

@@ -1,4 +1,4 @@
-"""One kind of objects, kept in sight: list, watch from there, list again when the trail is lost."""
+"""One kind of objects under observation: list, watch from there, list again when the watch cannot go on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PAGE_SIZE = 500
 """Objects of one page of a list; what kubectl and client-go ask for."""
 
 SERVER_TIMEOUT_SECONDS = 300
-"""After this long, plus up to half as much by jitter, the server ends a watch; the next one goes on there."""
+"""The server ends a watch after this long, plus up to half as much by jitter; the next one continues it."""
 
 SILENCE_SECONDS = 150.0
-"""No event and no bookmark for this long: the connection may be dead. Bookmarks come about once a minute."""
+"""Without an event or bookmark for this long the connection may be dead; bookmarks come once a minute."""
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -44,9 +44,9 @@ class Changed:
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """
-    Sight is lost: the server does not answer or refuses. What was known before may be out of date.
+    The objects cannot be watched: the server refuses or does not answer. What is known may be outdated.
 
-    It comes once for every failed attempt; the next `Listed` ends it.
+    There is one for every failed attempt; the next `Listed` ends the interruption.
     """
 
     error: ClusterError
@@ -67,7 +67,7 @@ async def watch_objects(
     silence_seconds: float = SILENCE_SECONDS,
 ) -> AsyncGenerator[WatchUpdate, None]:
     """
-    What happens to the objects under `path`, without end and without ever raising a ClusterError.
+    Updates about the objects under `path`, endlessly and without ever raising a ClusterError.
 
     The first update is `Listed` or `Interrupted`. Of the objects' history only the latest state is promised:
     after an interruption or when the server has forgotten the resource version, a new `Listed` stands for
@@ -111,7 +111,7 @@ async def list_objects(
     cluster: Cluster, path: str, *, label_selector: str, timeout_seconds: float = 30.0
 ) -> Listed:
     """
-    The objects under `path` that a label selector leaves, as they are now.
+    The objects under `path` that match a label selector, as they are now.
 
     :param timeout_seconds: for one page.
     :raises ClusterError: if the server does not give them.
@@ -120,7 +120,7 @@ async def list_objects(
 
 
 class _Trail:
-    """The resource version up to which a watch has told everything."""
+    """The resource version up to which a watch has delivered everything."""
 
     def __init__(self, resource_version: str) -> None:
         self.resource_version = resource_version
@@ -175,7 +175,7 @@ async def _follow(
     pauses: _Pauses,
     silence_seconds: float,
 ) -> AsyncGenerator[Changed, None]:
-    """Changes after `trail`, over as many watches as end in good order; raises what breaks one."""
+    """Changes after `trail`, over as many watches as end normally; raises the error that breaks one."""
     while True:
         params = {
             **selectors,
@@ -195,7 +195,7 @@ async def _follow(
                     if change is not None:
                         yield change
         except ClusterUnreachable as error:
-            # Silence alone is no proof of an outage: the next watch, opened at once, will tell.
+            # Silence alone does not prove an outage: the next watch, opened at once, will show.
             if error.reason != SILENT:
                 raise
             continue

@@ -45,7 +45,7 @@ async def conclude(
     """
     Print the driver's last `log_lines` lines and shorten the Job's life to `retention_seconds`.
 
-    The Job is the one that the application ended in, which may have gone on for that of `reference`.
+    The Job is the one that the application ended in, which may be a later one than that of `reference`.
 
     The verdict is known by now, so nothing that goes wrong here is raised; a short outage is waited for. An
     application that may still run because nobody has seen it end is left alone.

@@ -24,7 +24,7 @@ async def remove_applications(
     bound to the version that was read: a Job that is adopted in between stays. So does one that has ended and
     whose verdict a worker has read: it is kept for people, as long as the task's retention says.
 
-    An application may have several Jobs at once, one of which goes on for the others. The oldest goes first:
+    An application may have several Jobs at once, one of which continues the others. The oldest goes first:
     before a new one starts, the one before it is looked for.
 
     :param only_running: leave a Job alone whose end is known already.

@@ -260,7 +260,7 @@ def test_a_name_that_is_taken_is_a_loss_that_says_so() -> None:
 
     stage, witness, outcome = run(take_and_delete)
     assert outcome.verdict is Verdict.DRIVER_LOST, "\n".join(stage.lines)
-    assert "is taken by a Job of somebody else" in outcome.message
+    assert "another Job, which is not of this application, has this name" in outcome.message
     assert len(witness.drivers) == 1
 
 

@@ -1,4 +1,4 @@
-"""Many simulations, on every core, and what they came to."""
+"""Many simulations, on every core, and a summary of their results."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from airflow_spark_k8s.local.simulation.simulate import Report, simulate
 
 _CHUNK = 4
-_GARBAGE = 50_000  # objects between two looks for garbage: a simulation makes many and leaves few
+_GARBAGE = 50_000  # allocations between two collections: a simulation makes many objects and leaves few
 
 
 @dataclass(slots=True)
 class Summary:
-    """What a number of simulations came to."""
+    """The results of a number of simulations."""
 
     seeds: int = 0
     applications: int = 0
     pods: int = 0
-    states: Counter[str] = field(default_factory=Counter)  # of the tasks in the end
+    states: Counter[str] = field(default_factory=Counter)  # of the tasks at the end
     counts: Counter[str] = field(default_factory=Counter)  # faults and other happenings by kind
-    failures: dict[int, str] = field(default_factory=dict)  # seed -> what was broken
+    failures: dict[int, str] = field(default_factory=dict)  # seed -> the first problem
 
     def add(self, report: Report) -> None:
         """Take in one simulation."""

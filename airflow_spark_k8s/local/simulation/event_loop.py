@@ -14,7 +14,7 @@ from airflow_spark_k8s.local.timers import VirtualTimeLoop
 
 
 class _ShuffledTimer(asyncio.TimerHandle):
-    """Among timers of one moment the order is drawn: no code may count on one."""
+    """Timers of one moment are ordered at random: no code may rely on an order."""
 
     __slots__ = ("_rank",)
 
@@ -28,9 +28,9 @@ class _ShuffledTimer(asyncio.TimerHandle):
 
 class _NumberedTask(asyncio.Task[Any]):
     """
-    A task whose place in a set follows from its number, not from where it lies in memory.
+    A task whose place in a set depends on its number, not on its address in memory.
 
-    asyncio keeps the tasks of a group in a set, and cancels them in its order.
+    asyncio keeps the tasks of a group in a set and cancels them in the set's order.
     """
 
     def __init__(self, number: int, *args: Any, **options: Any) -> None:
@@ -42,7 +42,7 @@ class _NumberedTask(asyncio.Task[Any]):
 
 
 class SimulationLoop(VirtualTimeLoop):
-    """A `VirtualTimeLoop` in which calls that fall due together come in a random order."""
+    """A `VirtualTimeLoop` in which calls that are due at the same time run in a random order."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance

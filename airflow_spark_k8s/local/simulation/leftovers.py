@@ -1,4 +1,4 @@
-"""What may be left when everything is over."""
+"""What may be left in the cluster when everything is over."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OWNERS = {"Job": JOBS, "Pod": PODS}
 
 def check_leftovers(stage: Stage, killed: str | None) -> None:
     """
-    Tell the stage of what still runs, and of what is there and nobody will ever remove.
+    Report to the stage what still runs, and what nobody will ever remove.
 
     :param killed: the application that was killed; None: none was.
     """
@@ -33,7 +33,7 @@ def _check_pods(stage: Stage) -> None:
 
 
 def _has_owner(stage: Stage, pod: Manifest) -> bool:
-    """Whether what the pod belongs to is there: a Job or a driver pod."""
+    """Whether the owner of the pod, a Job or a driver pod, is there."""
     owners = [(_OWNERS[each["kind"]], each) for each in pod["metadata"].get("ownerReferences") or ()]
     found = [
         (stage.cluster.store.peek(resource, NAMESPACE, each["name"]), each["uid"])

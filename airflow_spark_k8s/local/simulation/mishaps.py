@@ -1,4 +1,4 @@
-"""What happens to the cluster: pods that go, nodes that fail, limits that are reached."""
+"""What goes wrong in the cluster: pods that are removed, nodes that fail, limits that are reached."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 async def befall(stage: Stage, planned: Planned) -> None:
-    """Let a mishap happen in its time, and end it before the calm begins."""
+    """Let a mishap happen when it is due, and end it before the calm begins."""
     await asyncio.sleep(planned.at)
     chance = random.Random(planned.dice)  # noqa: S311 (it has to be repeatable)
     mishap = planned.mishap
@@ -49,7 +49,7 @@ def _to_pod(stage: Stage, mishap: Mishap, chance: random.Random) -> None:
     try:
         strike(stage, pod, chance)
     except LookupError:
-        return  # its container does not run, or nobody reaches it
+        return  # its container does not run, or cannot be reached
     stage.trace.count(mishap.value)
 
 
@@ -166,7 +166,7 @@ async def _break_registry(stage: Stage, seconds: float, chance: random.Random) -
 
 
 async def _refuse(stage: Stage, seconds: float, _: random.Random) -> None:
-    """Admission refuses pods as they are: nobody may create any."""
+    """Admission refuses every pod."""
 
     def label(stored: Manifest) -> None:
         stored["metadata"]["labels"] = {**(stored["metadata"].get("labels") or {}), _ENFORCE: "restricted"}

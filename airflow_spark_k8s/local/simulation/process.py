@@ -1,4 +1,4 @@
-"""One operating system process of Airflow: a worker or a triggerer, which may die at any await."""
+"""An operating system process of Airflow, a worker or a triggerer, which may die at any await."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 class MachineClock:
     """
-    A `controller.clock.Clock` on virtual time: its wall clock is somewhat wrong and may jump.
+    A `controller.clock.Clock` on virtual time whose wall clock is a little wrong and may jump.
 
     :param awake: called after every sleep.
     """
@@ -27,14 +27,14 @@ class MachineClock:
         self._awake = awake
         self._epoch = epoch.timestamp()
         self._offset = chance.uniform(-1.0, 1.0)
-        self._furthest = self._offset  # ahead of the truth, since the start
+        self._furthest = self._offset  # the most that the clock has ever been ahead
 
     def now(self) -> float:
         """Seconds since the epoch, as this machine believes."""
         return self._epoch + self.monotonic() + self._offset
 
     def latest(self) -> float:
-        """The latest time that somebody on this machine may believe it is: clocks are not followed back."""
+        """The latest time that this machine's clock may have shown, whatever it shows now."""
         return self._epoch + self.monotonic() + self._furthest
 
     def monotonic(self) -> float:
@@ -60,8 +60,8 @@ class Process:
     """
     A process that runs one coroutine.
 
-    :param steps: how many it makes before it dies; None: it does not die of that. It may die before it sends
-        a call, when it has the answer, when an event arrives and when it wakes up.
+    :param steps: after how many of them it dies; None: it does not. A step is a call to be sent, an answer
+        or event that arrives, or the end of a sleep.
     """
 
     def __init__(self, name: str, chance: random.Random, *, steps: int | None = None) -> None:
@@ -89,13 +89,13 @@ class Process:
         return task.result()
 
     def die(self) -> None:
-        """End at once: nothing that it does from now on reaches anybody."""
+        """End at once: nothing that it does from now on has any effect."""
         self.alive = False
         if self._task is not None:
             self._task.cancel()
 
     def step(self) -> None:
-        """Return if the process lives on; a dead one does not get any further."""
+        """Return if the process is alive; a dead one gets no further."""
         if self._steps_left is not None:
             self._steps_left -= 1
             if self._steps_left < 0 and self.alive:

@@ -16,7 +16,7 @@ from airflow_spark_k8s.core.spec import Application, Identity, Manifests
 from airflow_spark_k8s.templates.render import render
 
 PALETTE = 24
-"""Different applications."""
+"""The number of different applications."""
 
 AUTH_SECRET = b"never-to-be-seen-authentication-secret"
 PASSWORD = "never-to-be-seen-password"  # noqa: S105 (that is its purpose)
@@ -25,7 +25,7 @@ _DEADLINE_SECONDS = 7200.0
 
 
 def identity_of(number: int) -> Identity:
-    """Who the task's try with this number is."""
+    """The identity of the task's try with this number."""
     return identify("simulation", "dag", "task", "run", -1, number, f"ti-{number}")
 
 
@@ -73,9 +73,9 @@ _NAMED = ("job", "config_maps", "executor", "plain_executor", "secret")
 
 def _of_try(manifest: Any, number: int) -> Any:
     """
-    The manifest of the first try as a later one has it: only names differ, and rendering takes its time.
+    The manifest of the first try changed into that of a later one: only names differ, and rendering is slow.
 
-    What is encoded in the Secret keeps the first one's names.
+    Base64 values in the Secret keep the names of the first try.
     """
     text, before, after = json.dumps(manifest), identity_of(1), identity_of(number)
     label = f'"{LABEL_TRY}": "%d"'

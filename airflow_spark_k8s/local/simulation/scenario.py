@@ -1,4 +1,4 @@
-"""What is to happen in one simulation, drawn from its seed before it starts."""
+"""What will happen in one simulation, drawn from its seed before it starts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _COMMON = (
     Mishap.EXECUTOR_OOM,
     Mishap.EXECUTOR_CRASH,
 )
-_CHURN = (  # of executors: only where many ids are given out can one be given out twice
+_CHURN = (  # of executors: an id can only be given out twice where many are given out
     Mishap.EXECUTOR_CRASH,
     Mishap.EXECUTOR_OOM,
     Mishap.EVICT_EXECUTOR,
@@ -72,7 +72,7 @@ class Interruption(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A mishap, when it begins and how long it lasts; `dice` decides about whom it meets."""
+    """A mishap, when it begins and how long it lasts; `dice` decides what it hits."""
 
     mishap: Mishap
     at: float
@@ -125,7 +125,7 @@ class Scenario:
     temper: Temper
     nodes: int
     history: int  # changes that the API server remembers
-    latency: float  # longest way of a call, in seconds
+    latency: float  # longest one-way delay of a call, in seconds
     calm_at: float  # no fault from then on
     application: Application
     tries: tuple[TryPlan, ...]
@@ -133,7 +133,7 @@ class Scenario:
     spells: tuple[Spell, ...]
 
     def chance(self, purpose: str) -> random.Random:
-        """A source of chance of its own: what others draw does not change it."""
+        """A random source for one purpose: draws for other purposes do not change it."""
         return random.Random(f"{self.seed} {purpose}")  # noqa: S311 (it has to be repeatable)
 
 

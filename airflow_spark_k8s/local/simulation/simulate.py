@@ -15,15 +15,15 @@ from airflow_spark_k8s.local.simulation.task import Ended, Task
 from airflow_spark_k8s.local.simulation.trace import LAST_LINES, Trace
 
 BOUND_SECONDS = 3600.0
-"""So long after the last fault every application has ended."""
+"""How long after the last fault every application must have ended."""
 
 SETTLING_SECONDS = 150.0
-"""So long after its end nothing of an application is left."""
+"""How long after its end nothing of an application may be left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of one simulation."""
+    """The result of one simulation."""
 
     seed: int
     problems: tuple[str, ...]  # empty: every promise was kept
@@ -32,7 +32,7 @@ class Report:
     counts: Counter[str]  # faults and other happenings by kind
     applications: int
     pods: int
-    state: str  # of the task in the end
+    state: str  # of the task at the end
     seconds: float  # of virtual time
 
 
@@ -88,7 +88,7 @@ def _state_of(stage: Stage, life: asyncio.Task[Ended], bound: float) -> str:
 
 
 async def _life(stage: Stage) -> Ended:
-    """The task's life under everything that happens, and the time after it."""
+    """The task under everything that happens, and the time after its end."""
     loop = asyncio.get_running_loop()
     mishaps = [loop.create_task(befall(stage, planned)) for planned in stage.scenario.mishaps]
     task = Task(stage)

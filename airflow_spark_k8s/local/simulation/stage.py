@@ -28,7 +28,7 @@ _SECRETS = (requests.AUTH_SECRET.decode(), requests.PASSWORD)
 
 @dataclass
 class Stage:
-    """The cluster, the way to it, and who looks at it."""
+    """The cluster, the network in front of it, and what watches it."""
 
     scenario: Scenario
     trace: Trace
@@ -36,8 +36,8 @@ class Stage:
     spark: PaperSpark
     weather: Weather
     watcher: Watcher
-    targets: dict[str, int]  # label of an application -> executors that it asked for
-    limits: dict[str, int] = field(default_factory=dict)  # likewise -> how often its driver may start again
+    targets: dict[str, int]  # application (by its label) -> executors that it asked for
+    limits: dict[str, int] = field(default_factory=dict)  # the same -> driver restarts that it allows
     gate: Gate = field(default_factory=Gate)
     processes: list[Process] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Stage:
         return stage
 
     def broken(self, text: str) -> None:
-        """Note that a promise was broken, and end the simulation."""
+        """Report that a promise was broken, and end the simulation."""
         self.trace.say("PROBLEM", text)
         self.problems.append(text)
         self.stopped.set()
@@ -89,7 +89,7 @@ class Stage:
         return process
 
     def wire(self, process: Process) -> Wire:
-        """The way of a process to the API server."""
+        """A process's connection to the API server."""
         network = len(self.wires) % 2
         cluster = InProcessCluster(self.cluster.api, sharing=True)
         wire = Wire(cluster, process, self.weather, self.gate, self.trace, network)
@@ -102,7 +102,7 @@ class Stage:
         self.trace.say(name, line)
 
     def check_record(self, what: str, content: str) -> None:
-        """Tell if a secret is in something that Airflow or the cluster keeps."""
+        """Report a secret in something that Airflow or the cluster stores."""
         for secret in _SECRETS:
             if secret in content:
                 self.broken(f"a secret is in {what}")

@@ -41,7 +41,7 @@ class Task:
         self._chance = stage.scenario.chance("airflow")
         self._leftovers: list[asyncio.Task[None]] = []  # of tries that are over for Airflow
         self._number = 0  # of the try at work
-        self._orphans = False  # a submission was stopped: whatever it left is for gc
+        self._orphans = False  # a submission was stopped: gc has to remove what it left
 
     async def run(self) -> Ended:
         """The end of the task, after as many tries as it takes."""
@@ -65,15 +65,15 @@ class Task:
         return self._palette
 
     def leave(self, work: asyncio.Task[None]) -> None:
-        """Let something go on although its try is over."""
+        """Let some work continue although its try is over."""
         self._leftovers.append(work)
 
     def stopped(self) -> None:
-        """Note that a worker was stopped while it submitted: a call of its own may still be on its way."""
+        """Note that a worker was stopped while it submitted: one of its calls may still take effect."""
         self._orphans = True
 
     async def collect_orphans(self) -> None:
-        """What `gc` does some time later: remove what belongs to tries that are over."""
+        """Do what `gc` does some time later: remove what belongs to tries that are over."""
         while self._orphans:
             process = self._stage.process("gc")
             try:
@@ -239,7 +239,7 @@ class _Try:
         return found
 
     async def _let_go(self, keepers: list[asyncio.Task[None]]) -> None:
-        """End what still watches: Airflow has heard all it needs."""
+        """Stop the triggers that still watch: Airflow does not need them any more."""
         if self._chance.random() < 0.5:
             await asyncio.sleep(self._chance.uniform(0, 40))
         for keeper in keepers:
@@ -281,7 +281,7 @@ class _Try:
         return "killed"
 
     async def _cleared(self) -> None:
-        """What `on_kill` of the trigger does, while the next try may be at work already."""
+        """Do what the trigger's `on_kill` does, while the next try may be at work already."""
         await asyncio.sleep(self._chance.choice([0.0, self._chance.uniform(0, 20)]))
         process = self._stage.process("trigger")
         with suppress(ClusterError, TimeoutError, ProcessDied):
@@ -289,7 +289,7 @@ class _Try:
                 await process.run(self._removal(process, only_running=True))
 
     async def _killed(self, reference: ApplicationReference) -> None:
-        """Remove the application; whoever fails in that is followed by another one."""
+        """Remove the application; if one process fails to, another one tries."""
         while True:
             process = self._stage.process("killer")
             removal = (
@@ -307,7 +307,7 @@ class _Try:
 
 
 def _named(error: BaseException) -> str:
-    """The innermost errors of what may be a group of them."""
+    """The innermost errors of an exception that may be a group."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(_named(each) for each in error.exceptions)
     return f"{type(error).__name__}: {error}"

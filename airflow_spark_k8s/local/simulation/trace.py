@@ -1,4 +1,4 @@
-"""What happened in one simulation: the last lines in words, everything in one digest."""
+"""What happened in one simulation: the last lines as text, everything in one digest."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Trace:
         self._time = time
         self._digest = hashlib.blake2b(digest_size=16)
         self.lines: deque[str] = deque(maxlen=keep)
-        self.counts: Counter[str] = Counter()  # faults and other happenings by kind
+        self.counts: Counter[str] = Counter()  # faults and other occurrences by kind
 
     def say(self, who: str, text: str) -> None:
         """Add one line."""
@@ -31,11 +31,11 @@ class Trace:
         self._digest.update(line.encode())
 
     def count(self, kind: str) -> None:
-        """Count one happening of a kind."""
+        """Count one occurrence."""
         self.counts[kind] += 1
 
     def witness(self, content: bytes) -> None:
-        """Let the digest depend on something that is too long for a line."""
+        """Include in the digest what is too long for a line."""
         self._digest.update(content)
 
     @property

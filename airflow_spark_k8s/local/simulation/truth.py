@@ -1,4 +1,4 @@
-"""Whether a verdict is what the driver really did."""
+"""Whether a verdict agrees with what the driver really did."""
 
 from __future__ import annotations
 
@@ -11,21 +11,17 @@ from airflow_spark_k8s.local.simulation.stage import Stage
 from airflow_spark_k8s.local.simulation.watcher import Driver, JobRecord
 
 MARGIN_SECONDS = 5.0
-"""What a controller sees it may see so much earlier or later than it happens."""
+"""How much earlier or later than it happens a controller may see something."""
 
 
-def check_outcome(
-    stage: Stage,
-    reference: ApplicationReference,
-    outcome: Outcome,
-) -> None:
-    """Tell the stage if an outcome that a controller reports is not true."""
+def check_outcome(stage: Stage, reference: ApplicationReference, outcome: Outcome) -> None:
+    """Report to the stage if an outcome that a controller reports is not true."""
     record = stage.watcher.jobs[outcome.job_of(reference).job_uid]
     jobs = {outcome.job_of(reference).job_uid, *record.earlier_uids}
     drivers = [each for each in stage.watcher.drivers.values() if each.job_uid in jobs]
     problem = _problem(stage, outcome, drivers, record)
     if outcome.verdict is Verdict.TIMED_OUT:
-        # A controller repeats what another one, with another clock or of another try, has recorded.
+        # The outcome may have been recorded by another controller, with another clock or of another try.
         latest = max(process.clock.latest() for process in stage.processes)
         timed_out = any(latest >= deadline for deadline in stage.deadlines)
         problem = None if timed_out else "no deadline had passed"
@@ -36,7 +32,7 @@ def check_outcome(
 
 
 def _differs(outcome: Outcome, record: JobRecord) -> bool:
-    """Whether the Job tells later controllers something else."""
+    """Whether the outcome recorded on the Job, which later controllers repeat, has another verdict."""
     if record.outcome is None or record.deleted or outcome.verdict is Verdict.TIMED_OUT:
         return False
     return record.outcome.verdict is not outcome.verdict
@@ -56,14 +52,14 @@ def _problem(stage: Stage, outcome: Outcome, drivers: list[Driver], record: JobR
 
 
 def _waited_in_vain(driver: Driver, now: float) -> bool:
-    """Whether a driver has not started for as long as it takes to give up."""
+    """Whether a driver has waited to start for long enough to be given up."""
     limits = [HOPELESS_SECONDS[reason] for reason in driver.waiting if reason in HOPELESS_SECONDS]
     begun = [at for reason, at in driver.waiting.items() if reason in HOPELESS_SECONDS]
     return bool(limits) and now - min(begun) >= min(limits) - MARGIN_SECONDS
 
 
 def _kept_out(stage: Stage, cause: str | None) -> bool:
-    """Whether admission has refused pods for as long as it takes to give up, or no image was to be had."""
+    """Whether admission refused pods, for long enough to give up, or images could not be pulled."""
     kind = Mishap.ADMISSION if cause == Cause.REFUSED else Mishap.IMAGE_PULL
     least = REFUSED_SECONDS - MARGIN_SECONDS if cause == Cause.REFUSED else 0.0
     mishaps = [each for each in stage.scenario.mishaps if each.mishap is kind and each.seconds >= least]

@@ -1,4 +1,4 @@
-"""Looks at every change of the cluster: whether a promise was broken, and what drivers really did."""
+"""Watches every change of the cluster: whether a promise was broken, and what drivers really did."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from airflow_spark_k8s.local.resources import JOBS, LEASES, PODS, SECRETS
 from airflow_spark_k8s.local.simulation.trace import Trace
 
 LEAVING_MARGIN_SECONDS = 30.0
-"""A pod that is being deleted for so much longer than its grace period is on a dead node."""
+"""A pod whose deletion takes this much longer than its grace period is on a dead node."""
 
 
 @dataclass(slots=True)
 class Driver:
-    """What became of one driver pod."""
+    """What happened to one driver pod."""
 
     pod: Manifest
     job_uid: str
@@ -53,10 +53,10 @@ class Driver:
 
 @dataclass(slots=True)
 class JobRecord:
-    """What became of one Job."""
+    """What happened to one Job."""
 
     name: str
-    earlier_uids: tuple[str, ...] = ()  # of the Jobs that it goes on for
+    earlier_uids: tuple[str, ...] = ()  # of the Jobs that it continues
     deleted: bool = False
     outcome: Outcome | None = None  # recorded on it
 
@@ -67,7 +67,7 @@ class Watcher:
 
     :param targets: number of executors that an application (by its label) asks for.
     :param secrets: texts that must not appear anywhere but in Secrets.
-    :param broken: told when a promise is broken.
+    :param broken: called with a message when a promise is broken.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Watcher:
                 driver.exit_code, driver.reason = int(ended["exitCode"]), ended.get("reason") or ""
             waiting = container["state"].get("waiting") or {}
             driver.waiting.setdefault(str(waiting.get("reason")), self._cluster.timers.time())
-        # A node that shuts down calls a pod failed whose driver has ended well at that moment.
+        # A node that shuts down reports a pod as failed even if its driver succeeded at that moment.
         if (status.get("phase") == "Succeeded" or driver.exit_code == 0) and driver.succeeded_at is None:
             driver.succeeded_at = self._cluster.timers.time()
 
@@ -190,7 +190,7 @@ class Watcher:
             self._broken(f"{len(live)} executors, but {target} were asked for: {names}")
 
     def _counts(self, pod: Manifest) -> bool:
-        """Whether the executor lives, as far as anybody can know."""
+        """Whether the executor runs, as far as a controller can know."""
         if is_terminal(pod) or _has_ended(pod):
             return False
         gone_at = pod["metadata"].get("deletionTimestamp")
@@ -201,7 +201,7 @@ class Watcher:
 
 
 def _changing(obj: Manifest) -> list[object]:
-    """The parts of an object that may change, where a secret might get to later."""
+    """The parts of an object that may change, so that a secret might appear in them later."""
     return [obj["metadata"].get("annotations"), obj.get("status"), obj.get("data")]
 
 

@@ -1,4 +1,4 @@
-"""What the way between Airflow and an API server does to calls and watches, and when."""
+"""What the network between Airflow and an API server does to calls and watches, and when."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ OF_EVENTS = frozenset(
 )
 
 _VERBS = {
-    Kind.CONFLICT: ("POST", "PATCH"),  # the only ones to which a server says so without a cause
+    Kind.CONFLICT: ("POST", "PATCH"),  # the only ones that a server may answer so for no reason
     Kind.GONE: ("LIST", "WATCH"),
     Kind.LOST_ANSWER: WRITES,
 }
-"""Calls to which something may happen; others: all."""
+"""Kind -> verbs of the calls to which it may happen; kinds that are not here: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Spell:
 
 
 class Weather:
-    """The spells of one simulation, and the chance that decides about single calls."""
+    """The spells of one simulation, and the random source that decides about single calls."""
 
     def __init__(
         self, spells: tuple[Spell, ...], chance: random.Random, latency: float, time: Callable[[], float]
@@ -91,11 +91,11 @@ class Weather:
         return None
 
     def latency(self) -> float:
-        """Seconds on the way, there or back."""
+        """One-way delay in seconds."""
         return self._chance.random() * self._latency
 
     def between(self, shortest: float, longest: float) -> float:
-        """Some number between the two."""
+        """A random number between the two."""
         return self._chance.uniform(shortest, longest)
 
     def heads(self) -> bool:

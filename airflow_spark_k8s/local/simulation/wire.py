@@ -1,4 +1,4 @@
-"""The way from one process to the API server: a `kube.cluster.Cluster` on which everything may go wrong."""
+"""The network between a process and the API server: a `kube.cluster.Cluster` where all may go wrong."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Wire:
     The API server as one process sees it.
 
     :param cluster: the API server itself.
-    :param network: processes in different networks may be cut off one by one.
+    :param network: spells may hit only the processes in one network.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Wire:
     async def _sent(
         self, kind: Kind | None, what: str, call: Coroutine[Any, Any, T], timeout_seconds: float
     ) -> T:
-        """The call goes out; it is carried out even if nobody waits for its answer any more."""
+        """Send the call; the server carries it out even if nobody waits for the answer any more."""
         if kind is Kind.HUNG and self._weather.heads():
             call.close()  # it never arrives
             await asyncio.sleep(timeout_seconds)
@@ -167,7 +167,7 @@ class Wire:
         return weather.latency(), weather.latency()
 
     async def _authenticate(self, what: str) -> None:
-        """A refused call is tried once more with what the source of the credentials gives out by then."""
+        """As the real client does, try once more with the credentials that their source gives out now."""
         if self._process.generation == self._gate.demanded:
             return
         await asyncio.sleep(self._weather.latency())
@@ -242,7 +242,7 @@ class _Arrivals:
         self._events.put_nowait(error)
 
     async def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._reader.cancel()
         await asyncio.wait([self._reader])
 
@@ -277,6 +277,6 @@ async def _nothing() -> None:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Whoever sent the call may be gone when its answer comes."""
+    """Keep asyncio from reporting an error that nobody waits for any more."""
     if not task.cancelled():
         task.exception()

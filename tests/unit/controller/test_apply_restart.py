@@ -46,7 +46,7 @@ def applied(action: Action, cluster: FakeCluster, world: World | None = None) ->
 
 
 def following(*, making: bool = False, **parts: Any) -> dict[str, Any]:
-    """The Job that goes on for the first one."""
+    """The Job that continues the first one."""
     earlier = {"airflow-spark-k8s/earlier-jobs": json.dumps(["uid-of-job"])}
     made = job(name="app-r1", uid=NEXT_UID, annotations=earlier, spec={"suspend": making}, **parts)
     if making:
@@ -174,5 +174,5 @@ def test_a_kill_that_never_ends_is_an_error() -> None:
     cluster = FakeCluster()
     cluster.put(JOB, job())
     cluster.remove = lambda path: None  # type: ignore[method-assign]
-    with pytest.raises(Conflict, match="come again and again"):
+    with pytest.raises(Conflict, match="keep being created"):
         in_virtual_time(kill(cluster, REFERENCE))

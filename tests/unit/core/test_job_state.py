@@ -73,7 +73,7 @@ def test_a_minimal_job() -> None:
     assert state == JobState("u", "1", JobPhase.ACTIVE, finished=False)
 
 
-def test_a_job_that_goes_on_for_others_knows_them() -> None:
+def test_a_job_that_continues_others_knows_them() -> None:
     annotations = {**earlier_annotation(("a", "b")), "airflow-spark-k8s/continued-by": "app-r3"}
     state = job_state(job(annotations=annotations, name="app-r2"))
     assert (state.name, state.earlier_uids, state.continued_by) == ("app-r2", ("a", "b"), "app-r3")

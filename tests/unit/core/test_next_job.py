@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_spark_k8s.core.job_state import drivers_annotation, job_state, outcome_annotation
-from airflow_spark_k8s.core.next_job import goes_on_for, next_job
+from airflow_spark_k8s.core.next_job import continues, next_job
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 
@@ -95,7 +95,7 @@ def test_the_next_job_knows_where_it_comes_from_and_has_no_end_yet() -> None:
         True,
         7,
     )
-    assert goes_on_for(new | {"metadata": {**new["metadata"], "uid": "n", "resourceVersion": "1"}}, old())
+    assert continues(new | {"metadata": {**new["metadata"], "uid": "n", "resourceVersion": "1"}}, old())
 
 
 def test_a_job_without_labels_or_a_start_has_a_successor_all_the_same() -> None:
@@ -135,4 +135,4 @@ def test_a_job_of_that_name_may_be_a_strangers(kind: str, key: str, value: str) 
     new = next_job(old(), (), STARTED)
     new["metadata"] |= {"uid": "n", "resourceVersion": "1"}
     new["metadata"][kind][key] = value
-    assert not goes_on_for(new, old())
+    assert not continues(new, old())

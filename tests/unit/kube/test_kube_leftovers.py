@@ -217,7 +217,7 @@ async def test_an_error_of_one_object_is_told_and_the_others_go() -> None:
 
 
 async def _with_a_following_job(cluster: Cluster) -> None:
-    """Two Jobs of one application: the second goes on for the first, which has failed."""
+    """Two Jobs of one application: the second continues the first, which has failed."""
     first = await cluster.make("Job", "app-r0")
     await cluster.change("Job", "app-r0", annotations={"airflow-spark-k8s/continued-by": "app-r1"})
     await cluster.make("Job", "app-r1")

@@ -233,7 +233,7 @@ async def test_without_a_mark_nothing_starts() -> None:
     path = object_path("Job", NAMESPACE, "app-r0")
     gone = [{"op": "remove", "path": "/metadata/annotations"}]
     await world.request("PATCH", path, body=gone, content_type=JSON_PATCH)
-    with pytest.raises(Conflict, match="an end of its own"):
+    with pytest.raises(Conflict, match="has an outcome or is not marked as continued"):
         await world.start()
     assert await world.jobs() == ["app-r0"]
 
@@ -250,7 +250,7 @@ async def test_a_name_that_is_taken_is_a_clear_error() -> None:
     world = await World.make()
     body = {"metadata": {"name": "app-r1"}, "spec": {"suspend": True, "template": {"spec": POD}}}
     await world.request("POST", collection_path("Job", NAMESPACE), body=body)
-    with pytest.raises(InvalidConfiguration, match=r"app-r1.*somebody else"):
+    with pytest.raises(InvalidConfiguration, match=r"app-r1.*has this name"):
         await world.start()
 
 

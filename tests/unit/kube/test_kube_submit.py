@@ -470,11 +470,11 @@ def _live(api: FakeApi) -> None:
     api.before = api.after = nothing
 
 
-# Jobs that go on for others.
+# Jobs that continue others.
 
 
 def follow(api: FakeApi, identity: Identity, *, in_the_making: bool = False) -> dict[str, Any]:
-    """The Job that goes on for that of `identity`, which has failed."""
+    """The Job that continues that of `identity`, which has failed."""
     first = api.objects[job_path(identity)]
     finish(first, "Failed")
     metadata = copy.deepcopy(first["metadata"])

@@ -71,7 +71,7 @@ async def test_a_running_job_is_removed_however_short_its_retention() -> None:
 
 
 def _following(name: str, *earlier: str, failed: bool = False) -> JSON:
-    """A Job that goes on for others; one that failed has no verdict yet."""
+    """A Job that continues others; one that failed has no verdict yet."""
     made = job(name, "ti-1")
     made["metadata"]["annotations"] = {"airflow-spark-k8s/earlier-jobs": json.dumps(earlier)}
     made["status"]["conditions"] = [{"type": "Failed", "status": "True"}] if failed else []
