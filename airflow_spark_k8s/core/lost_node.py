@@ -76,7 +76,7 @@ def lost_node_text(scene: Scene) -> str | None:
     why = driver.disruption or "deleted"
     return (
         f"{who} has been told to end ({why}) and has not: its node {driver.node} does not answer, so nobody "
-        "knows whether the driver still runs, and Kubernetes starts no other one beside it. The task waits, "
+        "knows whether the driver still runs, and Kubernetes does not start another one. The task waits, "
         "at most until its deadline, for the node to come back, for its Node object to be deleted, or for "
         f"the taint node.kubernetes.io/out-of-service=nodeshutdown:NoExecute on it; {_force(scene)}"
     )

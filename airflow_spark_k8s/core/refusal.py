@@ -14,7 +14,7 @@ _MEANINGS: tuple[tuple[str, Cause | None, str], ...] = (
     ("failed calling webhook", None, "an admission webhook does not answer"),
     ("exceeded quota", Cause.QUOTA, "no room in the quota"),
     ("status unknown for quota", Cause.QUOTA, "the quota is not counted yet"),
-    ("failed quota", Cause.REFUSED, "the quota asks for more than the pod says"),
+    ("failed quota", Cause.REFUSED, "the pod lacks a request or limit for the quota"),
     ("denied the request", Cause.REFUSED, "an admission webhook refuses it"),
     ("denied request", Cause.REFUSED, "an admission policy refuses it"),
     ("violates PodSecurity", Cause.REFUSED, "the namespace's pod security refuses it"),

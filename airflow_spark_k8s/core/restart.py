@@ -112,7 +112,7 @@ def restart_text(scene: Scene) -> str | None:
     what = (_loss(driver) if driver else None) or "was deleted"
     of = "" if settings is None else f" of {settings.max_driver_restarts}"
     name = job.continued_by or next_job_name(job.name)
-    text = f"{who} {what}, which is no reason for its Job to start another one"
+    text = f"{who} {what}, and its Job does not replace it"
     if job.continued_by is None:
         return f"{text}: Job {name} follows once the pod is certainly gone (restart {number}{of})"
     return f"{text}: starting the application again as Job {name} (restart {number}{of})"

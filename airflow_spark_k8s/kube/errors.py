@@ -71,7 +71,9 @@ def error_from_status(
     if code == 429:
         return TooManyRequests(message, retry_after_seconds=patience)
     if code == 401:
-        message += "; the connection's credentials are not accepted, or no longer: renew them at their source"
+        message += (
+            "; the connection's credentials are not accepted, or not any more: renew them at their source"
+        )
     error = _class_of(code, reason, message)
     return error(message, status=code, reason=reason, retry_after_seconds=patience)
 

@@ -36,6 +36,7 @@ class FakeCluster:
     calls: list[tuple[str, str]] = field(default_factory=list)  # writes only
     asked: list[tuple[float, str, str]] = field(default_factory=list)  # all calls: when, method, path
     created: list[tuple[float, str]] = field(default_factory=list)  # when, path
+    deletions: list[JSON] = field(default_factory=list)  # their options
     listeners: list[Callable[[str, str, JSON], None]] = field(default_factory=list)  # after each change
     texts: dict[str, Callable[[Mapping[str, str]], str]] = field(default_factory=dict)  # path -> answer
     watch_delay_seconds: float = 0.0  # how far watches lag behind
@@ -212,6 +213,7 @@ class FakeCluster:
 
     def _delete(self, path: str, obj: JSON, body: Any) -> None:
         options = body or {}
+        self.deletions.append(options)
         uid = options.get("preconditions", {}).get("uid")
         if uid not in (None, obj["metadata"]["uid"]):
             raise Conflict(f"{path} is another object", status=409, reason="Conflict")

@@ -6,6 +6,7 @@ from typing import Any
 
 DRIVER = "spark-kubernetes-driver"
 EXECUTOR = "spark-kubernetes-executor"
+DRIVER_LABELS = {"spark-role": "driver"}
 
 
 def terminated(

@@ -25,12 +25,11 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.kube.watch import Changed, Listed
 from tests.fakes.cluster import FakeCluster, Fault
-from tests.fakes.objects import DRIVER, RUNNING, job, pod, status
+from tests.fakes.objects import DRIVER, DRIVER_LABELS, RUNNING, job, pod, status
 from tests.fakes.spark import JOB, PODS, REFERENCE
 from tests.unit.controller.harness import in_virtual_time
 
 AGAIN = StartAgain("app-r0", "uid-of-job", ())
-LABELS = {"spark-role": "driver"}
 NEXT_UID = "uid-of-next"
 
 
@@ -138,7 +137,7 @@ def test_what_was_made_is_known_before_a_watch_tells_it_unless_that_knows_more()
 def test_drivers_of_every_job_of_the_chain_are_seen_and_of_no_other() -> None:
     world = World(REFERENCE)
     pods = [
-        pod(name, owner=owner, labels=LABELS, created=f"2026-01-01T00:00:0{number}Z")
+        pod(name, owner=owner, labels=DRIVER_LABELS, created=f"2026-01-01T00:00:0{number}Z")
         for number, (name, owner) in enumerate([("b", NEXT_UID), ("x", "stranger"), ("a", "uid-of-job")])
     ]
     world.see_pods(Listed(tuple(pods), "1"))
@@ -150,7 +149,9 @@ def test_drivers_of_every_job_of_the_chain_are_seen_and_of_no_other() -> None:
 
 def test_a_driver_that_a_list_of_its_own_does_not_show_is_gone() -> None:
     world = World(REFERENCE)
-    running = pod("d", owner="uid-of-job", labels=LABELS, status=status("Running", DRIVER, RUNNING), node="n")
+    running = pod(
+        "d", owner="uid-of-job", labels=DRIVER_LABELS, status=status("Running", DRIVER, RUNNING), node="n"
+    )
     world.see_pods(Listed((running,), "1"))
     world.found_pods((), world.driver_uids)
     (driver,) = world.observed().drivers

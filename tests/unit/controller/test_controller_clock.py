@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from airflow_spark_k8s.core.outcome import Verdict
-from tests.fakes.spark import Application
 from tests.unit.controller.harness import EPOCH, LoopClock, Run, run_application
 
 JUMP_AT_SECONDS = 20.0
@@ -27,11 +26,7 @@ class JumpingClock(LoopClock):
 
 
 def _run(seconds: float, *, deadline: float | None = None, silent: int = SILENT_EXECUTOR) -> Run:
-    async def nothing(application: Application) -> None:
-        pass
-
     return run_application(
-        nothing,
         registers=lambda number: number != silent,
         options={"clock": JumpingClock(seconds), "deadline_epoch_seconds": deadline},
     )

@@ -45,12 +45,11 @@ from airflow_spark_k8s.exceptions import (
 )
 from airflow_spark_k8s.kube.watch import Changed, Listed, WatchUpdate
 from tests.fakes.cluster import FakeCluster, Fault
-from tests.fakes.objects import DRIVER, EXECUTOR, job, pod, status, terminated
+from tests.fakes.objects import DRIVER, DRIVER_LABELS, EXECUTOR, job, pod, status, terminated
 from tests.fakes.spark import CONFIG_MAP, JOB, PODS, REFERENCE
 from tests.unit.controller.harness import LoopClock, in_virtual_time
 
 EXECUTOR_MANIFEST = {"metadata": {"labels": {}}, "spec": {"containers": [{"name": EXECUTOR}]}}
-DRIVER_LABELS = {"spark-role": "driver"}
 
 
 def _apply(
@@ -271,17 +270,14 @@ def test_an_end_is_not_undone_by_an_older_view_that_comes_late(
 
 
 def test_a_deletion_says_which_pod_and_how_much_grace() -> None:
-    cluster, bodies = FakeCluster(), []
-    handle = cluster._handle
-    cluster._handle = lambda method, path, params, body: (
-        bodies.append(body),
-        handle(method, path, params, body),
-    )[1]  # type: ignore[method-assign]
+    cluster = FakeCluster()
     cluster.put(f"{PODS}/p", pod("p"))
-    _apply(DeletePod("p", "uid-of-p", grace_seconds=0), DeletePod("p", "another"), cluster=cluster)
-    assert {"preconditions": {"uid": "uid-of-p"}, "gracePeriodSeconds": 0}.items() <= bodies[0].items()
-    assert bodies[1]["preconditions"] == {"uid": "another"}
-    assert "gracePeriodSeconds" not in bodies[1]
+    cluster.put(f"{PODS}/q", pod("q"))
+    _apply(DeletePod("p", "uid-of-p", grace_seconds=0), DeletePod("q", "uid-of-q"), cluster=cluster)
+    first, second = cluster.deletions
+    assert {"preconditions": {"uid": "uid-of-p"}, "gracePeriodSeconds": 0}.items() <= first.items()
+    assert second["preconditions"] == {"uid": "uid-of-q"}
+    assert "gracePeriodSeconds" not in second
 
 
 @pytest.mark.parametrize(

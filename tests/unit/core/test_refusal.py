@@ -43,7 +43,7 @@ ANSWERS: dict[str, tuple[str, Cause | None, str]] = {
     "a quota that wants to know more": (
         'pods "a" is forbidden: failed quota: q: must specify limits.cpu for: main',
         Cause.REFUSED,
-        "the quota asks for more than the pod says: failed quota: q: must specify limits.cpu for: main",
+        "the pod lacks a request or limit for the quota: failed quota: q: must specify limits.cpu for: main",
     ),
     "a webhook that refuses": (
         'admission webhook "pods.example.com" denied the request: image is not signed',

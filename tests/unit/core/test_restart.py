@@ -212,15 +212,13 @@ def test_the_deadline_goes_before_another_job() -> None:
 
 def test_what_is_said_of_a_driver_that_is_started_again() -> None:
     teller = story()
-    why = "was deleted, which is no reason for its Job to start another one"
+    why = "was deleted, and its Job does not replace it"
     first = f"driver pod d-1 {why}: Job app-r1 follows once the pod is certainly gone (restart 1 of 3)"
     assert first in says(teller.look(view()))
     second = f"driver pod d-1 {why}: starting the application again as Job app-r1 (restart 1 of 3)"
     assert second in says(teller.look(view(PROVED, MARKED), after=1))
     (text,) = [text for text in says(story().look(view(driver(failed(EndKind.DISRUPTED))))) if "r1" in text]
-    assert text.startswith(
-        "driver pod d-1 was taken away (disrupted, exit code 1), which is no reason for its Job"
-    )
+    assert text.startswith("driver pod d-1 was taken away (disrupted, exit code 1), and its Job")
     unknown = Story(Desired(REFERENCE)).look(view(None))
     assert (
         f"the driver pod of Job app-r0 {why}: Job app-r1 follows once the pod is certainly gone (restart 1)"

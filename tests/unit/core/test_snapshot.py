@@ -15,10 +15,9 @@ from airflow_spark_k8s.core.snapshot import (
     executor_pod_of,
     is_driver,
 )
-from tests.fakes.objects import DRIVER, EXECUTOR, RUNNING, pod, status, terminated
+from tests.fakes.objects import DRIVER, DRIVER_LABELS, EXECUTOR, RUNNING, pod, status, terminated
 from tests.fakes.scenes import GONE_HOME, driver, executor, observed, spark
 
-DRIVER_LABELS = {"spark-role": "driver"}
 EXECUTOR_LABELS = {"spark-role": "executor", "spark-exec-id": "7"}
 
 
