@@ -15,7 +15,7 @@ from airflow_spark_k8s.controller.observe import (
     poll_spark,
     read_settings,
     sleep_or_event,
-    watch_job,
+    watch_jobs,
     watch_pods,
 )
 from airflow_spark_k8s.controller.world import World
@@ -90,7 +90,7 @@ async def _watched(observer: Observer, controller: _Controller) -> Outcome:
     async with asyncio.TaskGroup() as group:
         observers = [
             group.create_task(observe(observer))
-            for observe in (watch_job, watch_pods, read_settings, poll_spark)
+            for observe in (watch_jobs, watch_pods, read_settings, poll_spark)
         ]
         outcome = await controller.until_outcome()
         for task in observers:

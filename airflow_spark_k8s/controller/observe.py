@@ -1,4 +1,4 @@
-"""The observers of one application: Job, pods, settings and the driver's REST interface."""
+"""The observers of one application: Job, pods, settings and the driver's REST API."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Observer:
     now: Callable[[], float]  # seconds that pass evenly
 
 
-async def watch_job(observer: Observer) -> None:
+async def watch_jobs(observer: Observer) -> None:
     """Watch the application's Jobs, for ever: another one may continue the one that it began in."""
     await _watch(observer, "Job", "Jobs", observer.world.see_job)
 

@@ -11,7 +11,7 @@ READY_MARGIN_SECONDS = 10.0
 """The RPC port of a driver is open some seconds before its scheduler is there."""
 
 SILENT_MARGIN_SECONDS = 60.0
-"""A driver whose RPC port has been open for this long has a REST interface by now, or never will."""
+"""A driver whose RPC port has been open for this long has a REST API by now, or never will."""
 
 
 def driver_conditions(fleet: Fleet) -> set[Key]:
@@ -30,7 +30,7 @@ def is_open(scene: Scene, driver: DriverPod) -> bool:
     """
     Whether `driver` has come so far that executors may be created for it.
 
-    An open port is too early a sign: the application must be visible in the REST interface. Where that cannot
+    An open port is too early a sign: the application must be visible in the REST API. Where that cannot
     be asked, or stays silent, the readiness of the driver pod plus a margin has to do.
     """
     if driver.deleting or not driver.ip or not isinstance(driver.state, Running):
@@ -49,7 +49,7 @@ def still_wants(scene: Scene, fleet: Fleet) -> bool:
     """
     Whether executors that are over are to be replaced, not the sign of an application that comes to its end.
 
-    A driver that stops closes its REST interface, sends its executors home, closes its RPC port and ends, in
+    A driver that stops closes its REST API, sends its executors home, closes its RPC port and ends, in
     this order; it has to prove after an executor's end that it goes on.
 
     Source: org.apache.spark.SparkContext.stop

@@ -83,7 +83,7 @@ class ExecutorRecord:
     reason: str | None = None  # None: nothing out of the ordinary
     exit_code: int | None = None  # None: still running, or nobody saw it end
     cores: int | None = None
-    completed_tasks: int | None = None  # None: the driver's REST interface never told
+    completed_tasks: int | None = None  # None: the driver's REST API never told
     failed_tasks: int | None = None
     kind: str | None = None  # how it ended, a value of EndKind; None: it runs, or nobody saw its end
     disruption: str | None = None  # why the cluster took it away; None: it did not
@@ -111,7 +111,7 @@ class Outcome:
         default_factory=dict
     )  # state or reason -> executors, all of them
     # When the driver was asked last, which may be seconds before its end: it closes its interface first.
-    completed_tasks: int | None = None  # None: the driver's REST interface never told
+    completed_tasks: int | None = None  # None: the driver's REST API never told
     total_tasks: int | None = None
     driver_node: str | None = None
     spark_version: str | None = None  # what the driver reported; None: never told

@@ -212,17 +212,15 @@ _NETWORK = (
         "spark.driver.blockManager.port",
         accepted=("7079",),
     ),
+    *fixed("the driver's REST API is expected at 4040; leave it out", "spark.ui.port", accepted=("4040",)),
     *fixed(
-        "the driver's REST interface is expected at 4040; leave it out", "spark.ui.port", accepted=("4040",)
-    ),
-    *fixed(
-        "without the driver's REST interface there is no progress, no registration state of executors and no "
+        "without the driver's REST API there is no progress, no registration state of executors and no "
         "executor table; leave it out",
         "spark.ui.enabled",
         accepted=("true",),
     ),
     *fixed(
-        "the driver's REST interface is read over HTTP, through the API server's own TLS; leave it out",
+        "the driver's REST API is read over HTTP, through the API server's own TLS; leave it out",
         "spark.ssl.enabled",
         "spark.ssl.ui.enabled",
         accepted=("false",),

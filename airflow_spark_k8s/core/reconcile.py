@@ -57,7 +57,7 @@ YOUNG_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class AskSpark:
-    """Ask this driver's REST interface, again and again."""
+    """Ask this driver's REST API, again and again."""
 
     driver_name: str
     driver_uid: str

@@ -39,7 +39,7 @@ class ControllerSettings:
     spark_version: tuple[int, int, int]  # what the task says; compared with the running driver's
     max_driver_restarts: int = 3  # driver pods beyond the first before the application counts as lost
     executor_cores: int = 1  # shown in the executor table
-    ui_port: int = 4040  # port of the driver's REST interface
+    ui_port: int = 4040  # port of the driver's REST API
     rollout: Rollout | None = None  # None: no executor bursts
     recovery: RecoverySettings | None = None  # None: executors that ran out of memory are replaced as others
     on_lost_node: str = WAIT  # or FORCE: what is done about a driver whose node does not answer

@@ -94,7 +94,7 @@ class ExecutorPod:
         """
         Whether it is over: its Spark container has ended, or it goes before it ran.
 
-        A node that has lost its network may run what it was given without anybody being told.
+        A node that has lost its network may run what it was given, unseen.
         """
         if isinstance(self.state, Deleted):
             return self.node is None
@@ -112,7 +112,7 @@ def departed_driver(pod: DriverPod) -> DriverPod:
 
 
 class Reach(StrEnum):
-    """Whether the driver's REST interface could be asked."""
+    """Whether the driver's REST API could be asked."""
 
     YES = "yes"
     NO = "no"  # the driver starts or stops: it does not answer yet, or no more
@@ -140,7 +140,7 @@ class RegisteredExecutor:
 
 @dataclass(frozen=True, slots=True)
 class SparkView:
-    """What the REST interface of one driver said last."""
+    """What the REST API of one driver said last."""
 
     driver_uid: str = ""
     reach: Reach = Reach.NO  # of the last question
@@ -187,7 +187,7 @@ class Observed:
     accounts: Mapping[str, Account] = field(default_factory=dict)  # uid of what waits -> its events, if read
     blind: str | None = None  # why Job or pods cannot be watched just now; None: they can
     events_refused: str | None = None  # why events cannot be read; None: they can, or nobody has tried
-    clock_jump_seconds: float = 0.0  # the clock's way ahead of even time, since the controller began
+    clock_jump_seconds: float = 0.0  # how far the clock is ahead of even time
 
     @property
     def driver(self) -> DriverPod | None:
@@ -201,7 +201,7 @@ class Observed:
         return {pod.executor_id: pod for pod in self.executors if pod.driver_uid == driver.uid}
 
     def spark_of(self, driver: DriverPod) -> SparkView:
-        """What the REST interface of `driver` said."""
+        """What the REST API of `driver` said."""
         return self.spark if self.spark.driver_uid == driver.uid else NOTHING_ASKED
 
 

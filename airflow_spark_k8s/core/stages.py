@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ACTIVE, PENDING, COMPLETE, FAILED, SKIPPED = "ACTIVE", "PENDING", "COMPLETE", "FAILED", "SKIPPED"
-"""States of a stage's latest attempt, in the words of Spark's REST interface."""
+"""States of a stage's latest attempt, in the words of Spark's REST API."""
 
 MAX_STAGES = 6
 """Stages remembered of one executor."""

@@ -1,4 +1,4 @@
-"""Where a cluster is and who asks: the extras of a connection, and the kubeconfig they lead to."""
+"""Where a cluster is and how to log in: the extras of a connection, and the kubeconfig they lead to."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class ClusterSettings:
 
 def cluster_settings(extras: Mapping[str, object]) -> ClusterSettings:
     """
-    The settings in a connection's extras; other extras are left to others.
+    The settings in a connection's extras; other extras are ignored.
 
     Empty values count as not given, because Airflow's connection form stores them.
 
     Raises:
-        InvalidConfiguration: more than one source, a value of the wrong type, or a kubeconfig that is none.
+        InvalidConfiguration: more than one source, a value of the wrong type, or a malformed kubeconfig.
 
     """
     settings = ClusterSettings(

@@ -28,17 +28,17 @@ REFRESH_SECONDS = 60.0
 """How long credentials are used before their source is asked again: tokens change and expire."""
 
 IDENTITY_PROVIDER_SECONDS = 90.0
-"""For all that loading may ask of somebody else; longer than a plug-in may take."""
+"""For everything that loading requests from identity providers; longer than a plug-in may take."""
 
 RENEWAL_SECONDS = 20.0
-"""How long Airflow is waited for when a connection is read again."""
+"""How long to wait for Airflow when a connection is read again."""
 
 Renew = Callable[[], Awaitable[ClusterSettings]]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go, and by which TLS and proxy."""
+    """Where requests go, and with which TLS settings and proxy."""
 
     host: str  # https://name:port, without a slash at the end
     tls: ssl.SSLContext | None  # None: plain HTTP
@@ -47,7 +47,7 @@ class Endpoint:
 
 
 class Credentials:
-    """Who asks one cluster; belongs to one client, never to the library's process-wide default."""
+    """The identity used with one cluster; each client has its own, and no default is shared."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Credentials:
     async def headers(self) -> dict[str, str]:
         """What authenticates a request; refreshed about once a minute, empty with client certificates."""
         if asyncio.get_running_loop().time() - self._refreshed_at >= self._refresh_seconds:
-            # The old token may be good for a while yet: whether it is, the server will say.
+            # The old token may still be valid: the server decides.
             with suppress(Unauthorized, InvalidConfiguration):
                 await self._one_at_a_time(self._refresh)
         token = self._source.configuration.api_key.get("BearerToken")
@@ -105,7 +105,7 @@ class Credentials:
         Load anew because requests of `generation` were refused; nothing if that has been done already.
 
         Raises:
-            Unauthorized: there are no credentials to be had.
+            Unauthorized: no other credentials can be loaded.
 
         """
         try:
@@ -123,7 +123,7 @@ class Credentials:
             await asyncio.wait([self._work])
 
     async def _one_at_a_time(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        # A call that runs out of time must not take the plug-in that others wait for with it.
+        # A call that times out must not cancel a plug-in that other calls wait for.
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(work())
             self._work.add_done_callback(_retrieve)
@@ -144,7 +144,7 @@ class Credentials:
         self.generation += 1
 
     async def _renewed(self) -> ClusterSettings:
-        """The settings as they are now; those at hand if nobody tells."""
+        """The settings as they are now; the old ones if they cannot be read."""
         if self._renew is None:
             return self._settings
         try:
@@ -152,7 +152,7 @@ class Credentials:
                 return await self._renew()
         except InvalidConfiguration:
             raise
-        except Exception:  # Airflow may be away as well: what is at hand is tried once more
+        except Exception:  # Airflow may be unreachable as well: try the old settings once more
             return self._settings
 
 

@@ -33,7 +33,7 @@ async def credential(
 
     :param plugin: `exec` of a kubeconfig's user.
     :param cluster: the kubeconfig's cluster, for plug-ins that ask for it.
-    :param kubeconfig_path: a relative path to the program is relative to this file; None: to where we are.
+    :param kubeconfig_path: relative paths of the program start at this file; None: at the working directory.
     :raises Unauthorized: the program is missing, fails, hangs or prints something else.
 
     Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins

@@ -1,4 +1,4 @@
-"""The library's reader of kubeconfigs, with two things mended: its plug-ins and its temporary files."""
+"""The library's reader of kubeconfigs, with two things fixed: its plug-ins and its temporary files."""
 
 from __future__ import annotations
 

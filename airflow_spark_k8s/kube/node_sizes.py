@@ -13,7 +13,7 @@ from airflow_spark_k8s.kube.cluster import JSON, Cluster
 from airflow_spark_k8s.templates.quality import RenderedPod, mib
 
 LARGE_BYTES = 4 * 1024**3
-"""Pods up to this size fit on any node that is worth having: nobody is asked."""
+"""Pods up to this size fit on any realistic node: the cluster is not asked."""
 
 PAGE_SIZE = 100
 MAX_PAGES = 20
@@ -32,10 +32,10 @@ class _Node:
 
 async def size_warnings(cluster: Cluster, pods: Iterable[RenderedPod]) -> tuple[str, ...]:
     """
-    A sentence for each kind of pod that no node of today can hold, or not up to its limit.
+    A sentence for each kind of pod that no present node can hold, or not up to its limit.
 
-    It is no error: the cluster may get larger nodes when a pod asks for them. Who may not list nodes gets no
-    answer, nor does a cluster with more than 2000 of them if none of those is large enough.
+    It is no error: the cluster may get larger nodes when a pod asks for them. There are no warnings without
+    the right to list nodes, nor if the first 2000 nodes are too small and there are more.
     """
     warnings = []
     for pod in pods:
@@ -52,9 +52,9 @@ async def largest_node_bytes(
     cluster: Cluster, selector: Mapping[str, str], *, enough_bytes: int
 ) -> int | None:
     """
-    Memory for pods on the largest node with these labels; None: nobody knows, or some have more than enough.
+    Memory for pods on the largest node with these labels; None: not known, or `enough_bytes` or more.
 
-    :param enough_bytes: what nobody needs more of; up to `LARGE_BYTES` nobody is asked.
+    :param enough_bytes: the most that is needed; up to `LARGE_BYTES` the cluster is not asked.
     """
     if enough_bytes <= LARGE_BYTES:
         return None

@@ -1,4 +1,4 @@
-"""What would go wrong with executors that recover, told before anything is created."""
+"""What would go wrong with executors that recover, found before anything is created."""
 
 from __future__ import annotations
 

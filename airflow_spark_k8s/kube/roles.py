@@ -1,4 +1,4 @@
-"""Roles for Airflow and for drivers, written from the rights that the code asks for, and nothing beyond."""
+"""Roles for Airflow and for drivers, made from exactly the rights that the code uses."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ CLUSTER_RIGHTS = (
 
 _REASONS: Mapping[tuple[str, str], str] = {
     ("create", "jobs"): "submits an application: its driver is a Job",
-    ("get", "jobs"): "sees whose a Job is that has the name already, and whether it has ended",
+    ("get", "jobs"): "finds out whose Job has the name already, and whether it has ended",
     ("list", "jobs"): "finds the Jobs of earlier tries, and those of a task that is killed",
     ("watch", "jobs"): "follows the Job to its end",
     ("patch", "jobs"): "resumes, adopts and ends it, notes its outcome, sets how long it stays",
     ("delete", "jobs"): "removes it: killed, timed out or replaced by another try",
     ("create", "pods"): "creates executors",
     ("get", "pods"): "finds out whether an executor was created if the answer was lost",
-    ("list", "pods"): "finds driver and executors, and what earlier tries have still running",
+    ("list", "pods"): "finds driver, executors and what earlier tries still have running",
     ("watch", "pods"): "follows driver and executors",
     ("patch", "pods"): "notes on the driver pod which executors there were, and how they ended",
     ("delete", "pods"): "removes executors that have ended or are to be replaced",
@@ -59,7 +59,7 @@ _REASONS: Mapping[tuple[str, str], str] = {
     ("patch", "configmaps"): "hands them over to the Job that replaces one whose driver pod was deleted",
     ("delete", "configmaps"): "removes what another Job of the same name has left",
     ("create", "secrets"): "creates the driver's properties",
-    ("get", "secrets"): "sees whose a Secret is that has the name already",
+    ("get", "secrets"): "finds out whose Secret has the name already",
     ("patch", "secrets"): "hands it over to the Job that replaces one whose driver pod was deleted",
     ("delete", "secrets"): "removes what another Job of the same name has left",
 }
@@ -216,7 +216,7 @@ def _reason(right: Right) -> str:
 
 
 def _digest(subject: Subject) -> str:
-    """Tells bindings apart: one of that name for somebody else would take this one's rights away."""
+    """Distinguishes bindings: applying one of the same name for another subject would replace this one."""
     text = json.dumps([subject.kind, subject.namespace, subject.name])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

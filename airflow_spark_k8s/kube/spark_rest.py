@@ -34,7 +34,7 @@ StageAttempt = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[T]):
-    """The driver said so."""
+    """The driver's answer."""
 
     data: T
 
@@ -49,15 +49,9 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """
-    Nothing is known, and nothing may be concluded.
-
-    `lasting` is True where asking again will not help (no right to the pod proxy, the UI forbids it), False
-    where it may (time-outs, an API server or pod network that cannot be reached just now).
-    """
+    """Nothing is known, and nothing may be concluded: the driver cannot be asked, now or at all."""
 
     reason: str
-    lasting: bool = False
     retry_after_seconds: float = 0.0  # how long the API server wants to be left alone; 0: it did not say
 
 
@@ -164,10 +158,6 @@ class SparkRest:
         """The driver's Spark properties, with the values that Spark redacts."""
         return await self._ask("/environment", properties_from_json)
 
-    async def version(self) -> Answer[str]:
-        """Version of the driver's Spark, such as `4.3.0`."""
-        return await self._get(f"{self._root}/version", lambda body: str(body["spark"]))
-
     async def _ask(
         self, path: str, parse: Callable[[Any], T], params: Mapping[str, str] | None = None
     ) -> Answer[T]:
@@ -196,7 +186,7 @@ def without_answer(error: ClusterError) -> NotYet | Unknown:
     if isinstance(error, NotFound):
         return NotYet("the driver does not know the application (yet)", answers=True)
     if isinstance(error, Forbidden | Unauthorized):
-        return Unknown(f"no right to the pod proxy: {error}", lasting=True)
+        return Unknown(f"no right to the pod proxy: {error}")
     if isinstance(error, ServerError):
         return _from_proxy(error)
     if isinstance(error, ClusterUnreachable):

@@ -44,7 +44,7 @@ class View:
     requested: int = 0  # executor ids handed out so far
     pending: int = 0
     running: int = 0
-    registered: int | None = None  # None: the driver's REST interface does not answer
+    registered: int | None = None  # None: the driver's REST API does not answer
     completed_tasks: int = 0
     total_tasks: int = 0
     executors: tuple[ExecutorRow, ...] = ()
@@ -81,7 +81,7 @@ class View:
 
 
 async def look(cluster: Cluster, namespace: str, before: View) -> View:
-    """The newest application of the namespace; tasks never go back, though the REST interface ends first."""
+    """The newest application of the namespace; tasks never go back, though the REST API ends first."""
     pods = await cluster.request(
         "GET", f"/api/v1/namespaces/{namespace}/pods", params={"labelSelector": LABEL_APPLICATION}
     )

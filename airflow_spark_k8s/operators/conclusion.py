@@ -71,7 +71,7 @@ def explained(outcome: Outcome, lines: Sequence[str]) -> Outcome:
     """
     `outcome` with what the driver's last `lines` tell: a mistake in the user's code, or the last exception.
 
-    Code that sets the master ends the driver before its REST interface can tell, as long as Spark
+    Code that sets the master ends the driver before its REST API can tell, as long as Spark
     authenticates: then another master than Kubernetes refuses the secret's file.
 
     Source: org.apache.spark.SecurityManager.secretKeyFromFile

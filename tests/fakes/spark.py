@@ -34,7 +34,7 @@ class Application:
     fates: dict[int, Mapping[str, Any]] = field(
         default_factory=dict
     )  # executor id -> status, 1 s after start
-    rest_up: bool = True  # the REST interface can be reached once the driver has started
+    rest_up: bool = True  # the REST API can be reached once the driver has started
     registers: Callable[[int], bool] = lambda number: True
     rollout: Rollout | None = None  # None: no executor bursts
     recovery: RecoverySettings | None = None  # None: it is off

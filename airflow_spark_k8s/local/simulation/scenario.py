@@ -87,7 +87,7 @@ class Application:
     palette: int  # which of the prepared requests
     tasks: int
     exit_code: int  # of the driver after its last task
-    ui: bool  # whether the driver's REST interface can be asked
+    ui: bool  # whether the driver's REST API can be asked
     registration_seconds: float
     term_seconds: float  # that driver and executors take to end after SIGTERM
 

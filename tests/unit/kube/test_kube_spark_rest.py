@@ -172,34 +172,26 @@ async def test_the_environment_is_the_spark_properties() -> None:
     )
 
 
-async def test_the_version_is_told() -> None:
-    spark, _ = rest({"/version": {"spark": "4.3.0"}})
-    assert await spark.version() == Answered("4.3.0")
-
-
 REFUSED = ServerError("error trying to reach service: dial tcp 10.0.0.1:4040: connect: connection refused")
 NO_ROUTE = ServerError("error trying to reach service: dial tcp 10.0.0.1:4040: connect: no route to host")
 
 
 @pytest.mark.parametrize(
-    ("error", "expected", "lasting"),
+    ("error", "expected"),
     [
-        pytest.param(REFUSED, NotYet, None, id="nobody listens: not yet"),
-        pytest.param(NotFound("no such app"), NotYet, None, id="the application is not there: not yet"),
-        pytest.param(ServerError("error trying to reach service: EOF"), NotYet, None, id="hung up: not yet"),
-        pytest.param(Forbidden("cannot get pods/proxy"), Unknown, True, id="no right: unknown for good"),
-        pytest.param(NO_ROUTE, Unknown, False, id="the pod network is out of reach: unknown"),
-        pytest.param(ClusterUnreachable("timed out"), Unknown, False, id="no answer in time: unknown"),
-        pytest.param(TooManyRequests("slow down"), Unknown, False, id="throttled: unknown"),
+        pytest.param(REFUSED, NotYet, id="nobody listens: not yet"),
+        pytest.param(NotFound("no such app"), NotYet, id="the application is not there: not yet"),
+        pytest.param(ServerError("error trying to reach service: EOF"), NotYet, id="hung up: not yet"),
+        pytest.param(Forbidden("cannot get pods/proxy"), Unknown, id="no right: unknown"),
+        pytest.param(NO_ROUTE, Unknown, id="the pod network is out of reach: unknown"),
+        pytest.param(ClusterUnreachable("timed out"), Unknown, id="no answer in time: unknown"),
+        pytest.param(TooManyRequests("slow down"), Unknown, id="throttled: unknown"),
     ],
 )
-async def test_without_an_answer(
-    error: ClusterError, expected: type[NotYet | Unknown], lasting: bool | None
-) -> None:
-    spark, _ = rest({"/version": error})
-    answer = await spark.version()
+async def test_without_an_answer(error: ClusterError, expected: type[NotYet | Unknown]) -> None:
+    spark, _ = rest({"/applications": error})
+    answer = await spark.applications()
     assert type(answer) is expected
-    assert getattr(answer, "lasting", None) is lasting
 
 
 @pytest.mark.parametrize(
