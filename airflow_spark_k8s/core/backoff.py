@@ -25,8 +25,9 @@ class Backoff:
 
         `jitter` is in [0, 1); `at_least_seconds` is what the server asked for.
         """
-        delay = min(FIRST_SECONDS * 2**self.failures, LONGEST_SECONDS) * (1 + jitter / 4)
-        return Backoff(min(self.failures + 1, 30), now + max(delay, at_least_seconds))
+        failures = self.failures + 1
+        delay = doubling(FIRST_SECONDS, failures, LONGEST_SECONDS) * (1 + jitter / 4)
+        return Backoff(failures, now + max(delay, at_least_seconds))
 
 
 def doubling(first_seconds: float, times: int, longest_seconds: float) -> float:
