@@ -32,18 +32,27 @@ def disrupt(store: Store, pod: Manifest, why: tuple[str, str], *, grace_seconds:
             raise
 
 
-def mark_disrupted(store: Store, pod: Manifest, why: tuple[str, str], *, phase: str | None = None) -> None:
-    """Set the condition DisruptionTarget, and the pod's phase unless `phase` is None; raises ApiError 404."""
-    reason, message = why
+def mark_disrupted(store: Store, pod: Manifest, why: tuple[str, str]) -> None:
+    """Set the condition DisruptionTarget; raises ApiError 404."""
+    _mark(store, pod, why, None)
+
+
+def mark_failed(store: Store, pod: Manifest, why: tuple[str, str] | None) -> None:
+    """Set the phase, and the condition DisruptionTarget unless `why` is None; raises ApiError 404."""
+    _mark(store, pod, why, "Failed")
+
+
+def _mark(store: Store, pod: Manifest, why: tuple[str, str] | None, phase: str | None) -> None:
     now = timestamp(store.now())
 
     def change(stored: Manifest) -> None:
         status = stored.setdefault("status", {})
-        generation = stored["metadata"].get("generation")
-        condition = pod_condition(
-            "DisruptionTarget", True, now, reason=reason, message=message, generation=generation
-        )
-        status["conditions"] = with_condition(status.get("conditions"), condition)
+        if why is not None:
+            generation = stored["metadata"].get("generation")
+            condition = pod_condition(
+                "DisruptionTarget", True, now, reason=why[0], message=why[1], generation=generation
+            )
+            status["conditions"] = with_condition(status.get("conditions"), condition)
         if phase is not None:
             status["phase"] = phase
 

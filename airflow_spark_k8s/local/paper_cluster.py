@@ -16,6 +16,7 @@ from airflow_spark_k8s.local.kubelet import Kubelet
 from airflow_spark_k8s.local.kubelet_context import KubeletTiming
 from airflow_spark_k8s.local.kubelet_node import NodeOffer
 from airflow_spark_k8s.local.paper_runtime import PaperRuntime
+from airflow_spark_k8s.local.pod_garbage import OUT_OF_SERVICE
 from airflow_spark_k8s.local.resources import NODES, PODS
 from airflow_spark_k8s.local.scheduling import UNSCHEDULABLE_TAINT
 from airflow_spark_k8s.local.store import Store
@@ -130,6 +131,16 @@ class PaperCluster:
     def revive(self, node: str) -> None:
         """Connect a silent node again."""
         self.kubelets[node].revive()
+
+    def put_out_of_service(self, node: str) -> None:
+        """Turn a node's machine off and taint the node, as an administrator does once that is certain."""
+
+        def taint(stored: Manifest) -> None:
+            new = {"key": OUT_OF_SERVICE, "value": "nodeshutdown", "effect": "NoExecute"}
+            stored["spec"]["taints"] = [*(stored["spec"].get("taints") or ()), new]
+
+        self.kubelets.pop(node).stop()
+        self.store.edit(NODES, None, node, taint)
 
     def delete_node(self, node: str) -> None:
         """Take a node away with everything on it, as a cloud does: machine first, then its object."""

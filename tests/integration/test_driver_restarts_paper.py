@@ -344,6 +344,35 @@ def test_a_pod_that_somebody_deleted_on_a_silent_node_is_forced_away_as_well() -
     assert (outcome.driver_restarts, len(witness.drivers)) == (1, 2)
 
 
+@pytest.mark.parametrize("by_whom", ["the taint manager", "somebody"])
+def test_a_silent_nodes_driver_is_followed_by_another_once_the_node_is_out_of_service(by_whom: str) -> None:
+    async def silence(stage: Stage) -> None:
+        pod = await silence_driver(stage)
+        if by_whom == "somebody":
+            await asyncio.sleep(60)
+            await delete_driver(stage)
+        await asyncio.sleep(600)
+        assert len(stage.pods(DRIVER)) == 1
+        stage.cluster.put_out_of_service(pod["spec"]["nodeName"])
+
+    async def main() -> None:
+        stage = await stage_of(SparkModel(tasks=600), nodes=2)
+        witness = Witness(stage)
+        beside = asyncio.ensure_future(silence(stage))
+        outcome = await stage.control()
+        await beside
+        text = "\n".join(stage.lines)
+        assert outcome.verdict is Verdict.SUCCEEDED, text
+        assert outcome.driver_restarts == 1
+        assert (len(witness.drivers), witness.most_at_once) == (2, 1)
+        # To the Job a plain deletion is a failure, so that the trigger has to go on by itself.
+        next_ordinal = {"the taint manager": "-r0", "somebody": "-r1"}[by_whom]
+        assert outcome.job_name.endswith(next_ordinal)
+        assert "out-of-service=nodeshutdown:NoExecute" in text
+
+    in_virtual_time(main())
+
+
 def test_a_driver_that_is_evicted_for_its_own_memory_again_and_again_is_out_of_memory() -> None:
     async def press(stage: Stage) -> None:
         for _ in range(3):

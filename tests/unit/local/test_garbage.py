@@ -283,3 +283,132 @@ def test_draining_evicts_every_pod_and_others_take_over(cluster: PaperCluster) -
     (second,) = cluster.pods()
     assert second["spec"]["nodeName"] != node
     assert second["status"]["phase"] == "Running"
+
+
+def lost_job(cluster: PaperCluster) -> dict[str, Any]:
+    """A Job as drivers have it, with one pod, on the only node there is, which falls silent; then another."""
+    tolerations = [
+        {
+            "key": f"node.kubernetes.io/{key}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 5,
+        }
+        for key in ("unreachable", "not-ready")
+    ]
+    container = {"name": "main", "image": "i"}
+    pod_spec = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 2,
+        "containers": [container],
+        "tolerations": tolerations,
+    }
+    policy = {
+        "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+    }
+    spec = {
+        "backoffLimit": 0,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": policy,
+        "template": {"spec": pod_spec},
+    }
+    cluster.store.create(JOBS, {"metadata": {"name": "lost", "namespace": "default"}, "spec": spec})
+    cluster.advance(5)
+    (first,) = cluster.pods()
+    cluster.silence("node-1")
+    cluster.add_node(NodeOffer(name="node-2"))
+    return first
+
+
+def job_status(cluster: PaperCluster) -> dict[str, Any]:
+    status: dict[str, Any] = cluster.store.get(JOBS, "default", "lost")["status"]
+    return status
+
+
+def test_a_pod_of_a_silent_node_that_nobody_speaks_for_stays_and_is_not_replaced(
+    cluster: PaperCluster,
+) -> None:
+    first = lost_job(cluster)
+    cluster.advance(150)
+
+    (pod_left,) = cluster.pods()
+    status = job_status(cluster)
+    assert pod_left["metadata"]["uid"] == first["metadata"]["uid"]
+    assert pod_left["metadata"]["deletionGracePeriodSeconds"] == 2
+    assert pod_left["status"]["phase"] == "Running"
+    assert {key: status[key] for key in status.keys() - {"startTime"}} == {
+        "terminating": 1,
+        "uncountedTerminatedPods": {},
+        "ready": 0,
+    }
+
+
+def test_a_silent_node_that_is_out_of_service_gives_its_pods_up_and_the_job_goes_on(
+    cluster: PaperCluster,
+) -> None:
+    lost_job(cluster)
+    cluster.advance(150)
+    seen = []
+    cluster.store.subscribe(lambda event: seen.append(event) if event.resource is PODS else None)
+
+    cluster.put_out_of_service("node-1")
+    cluster.advance(40)
+
+    failed = next(event.object for event in seen if event.object["status"].get("phase") == "Failed")
+    (second,) = cluster.pods()
+    assert find_condition(failed, "DisruptionTarget")["reason"] == "DeletionByTaintManager"
+    assert (second["spec"]["nodeName"], second["status"]["phase"]) == ("node-2", "Running")
+    assert job_status(cluster)["active"] == 1
+
+
+def test_a_pod_that_somebody_deleted_on_a_node_out_of_service_is_a_failure_to_its_job(
+    cluster: PaperCluster,
+) -> None:
+    first = lost_job(cluster)
+    cluster.store.delete(PODS, "default", first["metadata"]["name"])
+    cluster.advance(60)
+
+    cluster.put_out_of_service("node-1")
+    cluster.advance(40)
+
+    assert cluster.pods() == []
+    failed = find_condition(cluster.store.get(JOBS, "default", "lost"), "Failed")
+    assert failed is not None
+    assert failed["reason"] == "BackoffLimitExceeded"
+
+
+def test_a_node_that_answers_is_not_out_of_service_whatever_its_taints_say(cluster: PaperCluster) -> None:
+    cluster.runtime.script(PaperScript(term_seconds=None))
+    pod(cluster, "deaf", terminationGracePeriodSeconds=300)
+    cluster.advance(5)
+    taint = {"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}
+    cluster.store.edit(NODES, None, "node-1", lambda node: node["spec"].update(taints=[taint]))
+    cluster.advance(100)
+
+    left = cluster.pod("deaf")
+    assert left["status"]["phase"] == "Running"
+    assert "deletionTimestamp" in left["metadata"]
+
+
+def test_a_pod_of_a_job_that_is_deleted_before_it_has_a_node_is_a_failure_to_its_job(
+    cluster: PaperCluster,
+) -> None:
+    huge = {"name": "c", "image": "i", "resources": {"requests": {"cpu": "1000"}}}
+    spec = {
+        "backoffLimit": 0,
+        "podReplacementPolicy": "Failed",
+        "template": {"spec": {"restartPolicy": "Never", "containers": [huge]}},
+    }
+    cluster.store.create(JOBS, {"metadata": {"name": "huge", "namespace": "default"}, "spec": spec})
+    cluster.advance(5)
+    (first,) = cluster.pods()
+    cluster.store.delete(PODS, "default", first["metadata"]["name"])
+    cluster.advance(1)
+    held = names(cluster)
+    cluster.advance(21)
+
+    assert held == [first["metadata"]["name"]], "its Job has not counted it"
+    failed = find_condition(cluster.store.get(JOBS, "default", "huge"), "Failed")
+    assert failed is not None
+    assert failed["reason"] == "BackoffLimitExceeded"
+    assert names(cluster) == []
