@@ -23,7 +23,12 @@ LOW_ON_MEMORY = "low on resource: memory"
 _EXCESS = "Container {} was using ([^ ,]+), (?:request is|which exceeds its request of) ([^ ,]+?)[,.](?: |$)"
 
 _NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError", "RunContainerError"})
-_LOST_TRACK = "ContainerStatusUnknown"
+_LOST_TRACK = frozenset({"ContainerStatusUnknown", "Unknown"})
+"""Reasons of a container of which its node can only say that it is gone, as after a reboot."""
+
+_OWN_LIMIT = re.compile(r"exceeds the (?:total )?limit|exceeded its local ephemeral storage limit")
+"""By which a pod's message tells an eviction for its own scratch space from one for its node's."""
+
 _POD_REASONS_OF_THE_CLUSTER = frozenset(
     {
         "Evicted",
@@ -194,6 +199,22 @@ def memory_excess(pod: Manifest, container: str) -> str | None:
     return f"was using {found[1]}, requests {found[2]}" if found else None
 
 
+def limit_exceeded(pod: Manifest) -> str | None:
+    """
+    Which limit of its own the pod has run into, in its kubelet's words; None: none.
+
+    Other than an eviction for the sake of the node that is no disruption, to the pod's Job neither.
+
+    Source: k8s.io/kubernetes/pkg/kubelet/eviction (localStorageEviction), …/kubelet/active_deadline.go
+    """
+    status = _status(pod)
+    reason, message = status.get("reason"), " ".join(str(status.get("message") or "").split())
+    evicted = reason == "Evicted" and condition(pod, DISRUPTION_TARGET) is None
+    if reason == "DeadlineExceeded" or (evicted and _OWN_LIMIT.search(message)):
+        return f"{reason}: {message}" if message else str(reason)
+    return None
+
+
 def is_deleting(pod: Manifest) -> bool:
     """Whether somebody has asked for the pod's deletion."""
     return pod["metadata"].get("deletionTimestamp") is not None
@@ -204,7 +225,7 @@ def disruption(pod: Manifest) -> str | None:
     target = condition(pod, DISRUPTION_TARGET)
     if target is not None:
         return str(target.get("reason") or DISRUPTION_TARGET)
-    reason = _status(pod).get("reason")
+    reason = None if limit_exceeded(pod) else _status(pod).get("reason")
     if reason in _POD_REASONS_OF_THE_CLUSTER or str(reason or "").startswith("OutOf"):
         return str(reason)
     return None
@@ -232,12 +253,16 @@ def _pending(pod: Manifest) -> Pending:
     for entry in _status(pod).get("conditions") or []:
         if entry.get("type") == "PodScheduled" and entry.get("status") == "False":
             return Pending(entry.get("reason"), entry.get("message"))
+    waits = [wait for wait in _waits(pod) if wait.reason not in (None, "PodInitializing")]
+    # A container that is being made tells less than one beside it that cannot be.
+    return min(waits, key=lambda wait: wait.reason == "ContainerCreating", default=Pending())
+
+
+def _waits(pod: Manifest) -> Iterator[Pending]:
     for field in ("initContainerStatuses", "containerStatuses"):
         for _, state in _states(pod, field):
             waiting = state.get("waiting") or {}
-            if waiting.get("reason") not in (None, "PodInitializing"):
-                return Pending(waiting["reason"], waiting.get("message"))
-    return Pending()
+            yield Pending(waiting.get("reason"), waiting.get("message"))
 
 
 def _ending(pod: Manifest, terminated: dict[str, Any] | None, phase: str) -> Ending:
@@ -265,7 +290,9 @@ def _kind(pod: Manifest, code: int, terminated: dict[str, Any]) -> EndKind:
         return EndKind.COMPLETED
     if code == HEAP_EXHAUSTED:
         return EndKind.HEAP_EXHAUSTED
-    if reason == _LOST_TRACK or disruption(pod) is not None:
+    if limit_exceeded(pod) is not None:
+        return EndKind.ERROR
+    if reason in _LOST_TRACK or disruption(pod) is not None:
         return EndKind.DISRUPTED
     if is_deleting(pod) and not _had_ended(pod, code, terminated):
         return EndKind.DELETED
@@ -292,11 +319,14 @@ def _had_ended(pod: Manifest, code: int, terminated: dict[str, Any]) -> bool:
 
 
 def _text(pod: Manifest, kind: EndKind, code: int, terminated: dict[str, Any]) -> str:
-    message = str(terminated.get("message") or "").strip()
+    message, limit = str(terminated.get("message") or "").strip(), limit_exceeded(pod)
     if kind is EndKind.OUT_OF_MEMORY:
         return f"OOMKilled, exit code {code}"
     if kind is EndKind.DISRUPTED:
-        return f"{disruption(pod) or terminated.get('reason')}, {described(code)}"
+        lost = f"{terminated.get('reason')}: its node has lost track of it"
+        return f"{disruption(pod) or lost}, {described(code)}"
+    if kind is EndKind.ERROR and limit is not None:
+        return f"{limit} (exit code {code})"
     if kind is EndKind.DELETED:
         return f"{_deleted_text(pod)}, {described(code)}"
     if kind is EndKind.NEVER_STARTED:
@@ -313,7 +343,12 @@ def _ending_without_status(pod: Manifest, phase: str) -> Ending:
     if cause is not None:
         message = _status(pod).get("message")
         return Ending(EndKind.DISRUPTED, f"{cause}: {message}" if message else cause)
+    limit = limit_exceeded(pod)
+    if limit is not None:
+        return Ending(EndKind.ERROR, limit)
     for name, state in _states(pod, "initContainerStatuses"):
+        if name in _sidecars(pod):
+            continue  # it is ended with the pod, and that makes its exit code
         ended = state.get("terminated") or {}
         if ended.get("exitCode", 0) != 0:
             return Ending(
@@ -323,6 +358,12 @@ def _ending_without_status(pod: Manifest, phase: str) -> Ending:
         return Ending(EndKind.DELETED, _deleted_text(pod))
     words = [_status(pod).get("reason"), _status(pod).get("message")]
     return Ending(EndKind.DISRUPTED, ": ".join(map(str, filter(None, words))) or "failed, no reason recorded")
+
+
+def _sidecars(pod: Manifest) -> set[str]:
+    """Init containers that run beside the others."""
+    containers = (pod.get("spec") or {}).get("initContainers") or []
+    return {str(each.get("name")) for each in containers if each.get("restartPolicy") == "Always"}
 
 
 def _deleted_text(pod: Manifest) -> str:

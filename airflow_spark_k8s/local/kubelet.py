@@ -198,6 +198,10 @@ class Kubelet:
         """End a pod as under node pressure (Failed, Evicted); raises `LookupError` if it is not here."""
         self._worker(namespace, name).evict(message)
 
+    def exceed(self, namespace: str, name: str, message: str) -> None:
+        """End a pod for more scratch space than it may take (Failed, Evicted); `LookupError` as above."""
+        self._worker(namespace, name).exceed(message)
+
     # answers for the API server
 
     def logs(self, namespace: str, pod: str, container: str, options: LogOptions) -> bytes:

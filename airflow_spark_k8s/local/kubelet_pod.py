@@ -288,6 +288,10 @@ class PodWorker:
         """End the pod because the node is short of something."""
         self._end_early(Ending("Evicted", message, "TerminationByKubelet"), grace_seconds=0.0)
 
+    def exceed(self, message: str) -> None:
+        """End the pod because it has gone beyond a limit of its own, which is no disruption."""
+        self._end_early(Ending("Evicted", message, None), grace_seconds=0.0)
+
     def _end_early(self, ending: Ending, grace_seconds: float | None = None) -> None:
         if not self.alive():
             return

@@ -388,3 +388,17 @@ def test_a_driver_that_is_evicted_for_its_own_memory_again_and_again_is_out_of_m
     assert "was using 1800Mi, requests 1408Mi" in outcome.message
     assert "spark.driver.memoryOverhead" in outcome.message
     assert len(witness.drivers) == 3
+
+
+def test_a_driver_that_fills_its_own_scratch_volume_has_failed_and_is_not_started_again() -> None:
+    outgrown = 'Usage of EmptyDir volume "spark-local-dir-1" exceeds the limit "1Gi". '
+
+    async def fill(stage: Stage) -> None:
+        await asyncio.sleep(25)
+        (pod,) = stage.pods(DRIVER)
+        stage.cluster.kubelets[pod["spec"]["nodeName"]].exceed("default", pod["metadata"]["name"], outgrown)
+
+    stage, witness, outcome = run(fill)
+    text = "\n".join(stage.lines)
+    assert (outcome.verdict, len(witness.drivers)) == (Verdict.DRIVER_FAILED, 1), text
+    assert 'Evicted: Usage of EmptyDir volume "spark-local-dir-1" exceeds the limit "1Gi"' in outcome.message

@@ -58,6 +58,16 @@ ALIVE: dict[str, tuple[dict[str, Any], PodState]] = {
         status("Pending", state=waiting("PodInitializing")),
         Pending(),
     ),
+    "a container that cannot be made goes before one that is being made": (
+        {
+            "phase": "Pending",
+            "containerStatuses": [
+                {"name": "proxy", "state": waiting("ContainerCreating")},
+                {"name": EXECUTOR, "state": waiting("CreateContainerConfigError", 'secret "s" not found')},
+            ],
+        },
+        Pending("CreateContainerConfigError", 'secret "s" not found'),
+    ),
     "a running container runs": (status("Running", state=RUNNING), Running()),
     "a running pod may have no container statuses yet": ({"phase": "Running"}, Running()),
     "a pod with other conditions that is not ready": (
@@ -97,6 +107,8 @@ FAILED_INIT = {
         {"name": "second", "state": terminated(4)},
     ],
 }
+
+OUTGROWN = 'Usage of EmptyDir volume "spark-local-dir-1" exceeds the limit "1Gi". '
 
 ENDED: dict[str, tuple[dict[str, Any], dict[str, Any], type, EndKind, int | None, str]] = {
     "exit code 0": (
@@ -235,6 +247,69 @@ ENDED: dict[str, tuple[dict[str, Any], dict[str, Any], type, EndKind, int | None
         137,
         "ContainerStatusUnknown",
     ),
+    "its node was started anew": (
+        status("Failed", state=terminated(255, "Unknown")),
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        255,
+        "Unknown: its node has lost track of it, exit code 255",
+    ),
+    "evicted for its own scratch volume": (
+        status("Failed", state=terminated(137), reason="Evicted", message=OUTGROWN),
+        {},
+        Failed,
+        EndKind.ERROR,
+        137,
+        'Evicted: Usage of EmptyDir volume "spark-local-dir-1" exceeds the limit "1Gi". (exit code 137)',
+    ),
+    "evicted for what all its containers wrote": (
+        status(
+            "Failed",
+            reason="Evicted",
+            message="Pod ephemeral local storage usage exceeds the total limit of containers 8Mi. ",
+        ),
+        {},
+        Failed,
+        EndKind.ERROR,
+        None,
+        "Evicted: Pod ephemeral local storage usage exceeds the total limit of containers 8Mi.",
+    ),
+    "evicted for what one container wrote": (
+        status(
+            "Failed",
+            state=terminated(143),
+            reason="Evicted",
+            message='Container c exceeded its local ephemeral storage limit "8Mi". ',
+        ),
+        {},
+        Failed,
+        EndKind.ERROR,
+        143,
+        "Evicted: Container c exceeded its local ephemeral storage limit",
+    ),
+    "evicted because its node was full, with more than it may": (
+        status(
+            "Failed",
+            state=terminated(137),
+            conditions={"DisruptionTarget": "TerminationByKubelet"},
+            reason="Evicted",
+            message="The node was low on resource: ephemeral-storage. " + OUTGROWN,
+        ),
+        {},
+        Failed,
+        EndKind.DISRUPTED,
+        137,
+        "TerminationByKubelet",
+    ),
+    "longer on its node than its own deadline": (
+        status("Failed", state=terminated(143), reason="DeadlineExceeded", message="Pod was active too long"),
+        {},
+        Failed,
+        EndKind.ERROR,
+        143,
+        "DeadlineExceeded: Pod was active too long (exit code 143)",
+    ),
     "refused by the kubelet": (
         {"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource"},
         {},
@@ -316,6 +391,15 @@ ENDED: dict[str, tuple[dict[str, Any], dict[str, Any], type, EndKind, int | None
         "init container second: exit code 4",
     ),
 }
+
+
+def test_a_sidecar_that_is_ended_with_its_pod_is_not_what_made_it_fail() -> None:
+    states = [{"name": "proxy", "state": terminated(137)}, {"name": "init", "state": terminated(4)}]
+    manifest = pod("p", status={"phase": "Failed", "initContainerStatuses": states})
+    manifest["spec"]["initContainers"] = [{"name": "proxy", "restartPolicy": "Always"}, {"name": "init"}]
+    state = pod_state(manifest, EXECUTOR)
+    assert isinstance(state, Failed)
+    assert state.ending.text == "init container init: exit code 4"
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ DISRUPTIONS: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "it filled its own scratch volume": (
         {"phase": "Failed", "reason": "Evicted", "message": 'Usage of EmptyDir volume "x" exceeds the limit'},
-        "Evicted",
+        None,
     ),
     "it was evicted and nobody says why": ({"phase": "Failed", "reason": "Evicted"}, "Evicted"),
     "its own message speaks of memory": (
