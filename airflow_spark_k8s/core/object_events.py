@@ -9,14 +9,22 @@ from typing import Any
 
 _OF_SCHEDULING = frozenset({"FailedScheduling", "NotTriggerScaleUp", "TriggeredScaleUp", "Nominated"})
 _AUTOSCALERS = frozenset({"NotTriggerScaleUp", "TriggeredScaleUp", "Nominated"})
+_FAILED_CREATION = "FailedCreate"
 _SETTLES = {
     "Scheduled": _OF_SCHEDULING,
     "SuccessfulAttachVolume": frozenset({"FailedAttachVolume"}),
-    "SuccessfulCreate": frozenset({"FailedCreate"}),
+    "SuccessfulCreate": frozenset({_FAILED_CREATION}),
 }
 _SETTLES_ALL = frozenset({"Pulled", "Created", "Started"})
 _TELLING = frozenset({"Pulling", *_AUTOSCALERS})  # though nothing went wrong
-_OF_WHAT_RUNS = "Unhealthy"  # a readiness probe fails until it does not
+_NO_REASON = frozenset(
+    {
+        "Unhealthy",  # a readiness probe fails until it does not
+        "DNSConfigForming",  # the node names more name servers than a pod may have
+        "PolicyViolation",  # of a policy that only audits
+    }
+)
+"""Warnings that say nothing of why an object waits."""
 _ONLY_SAYS_THAT_IT_WAITS = "Unable to attach or mount volumes"
 _PULL_FAILED = "Failed to pull image "
 
@@ -47,16 +55,27 @@ class Account:
 
         Events are kept for an hour, whatever happens next: those that later events have settled do not count.
         """
+        open_ones = self._open
+        exact = [each for each in open_ones if not each.message.startswith(_ONLY_SAYS_THAT_IT_WAITS)]
+        return next(reversed(exact or open_ones), None)
+
+    @property
+    def failed_creation(self) -> ObjectEvent | None:
+        """Why the object's controller cannot create a pod, whatever others say of it; None: it can."""
+        return next((each for each in reversed(self._open) if each.reason == _FAILED_CREATION), None)
+
+    @property
+    def _open(self) -> list[ObjectEvent]:
+        """Those that were not settled since."""
         open_ones: list[ObjectEvent] = []
         for event in self.events:
             if event.reason in _SETTLES_ALL:
                 open_ones.clear()
             settled = _SETTLES.get(event.reason, frozenset())
             open_ones = [each for each in open_ones if each.reason not in settled]
-            if (event.warning and event.reason != _OF_WHAT_RUNS) or event.reason in _TELLING:
+            if (event.warning and event.reason not in _NO_REASON) or event.reason in _TELLING:
                 open_ones.append(event)
-        exact = [each for each in open_ones if not each.message.startswith(_ONLY_SAYS_THAT_IT_WAITS)]
-        return next(reversed(exact or open_ones), None)
+        return open_ones
 
     @property
     def registry_answer(self) -> str | None:

@@ -252,15 +252,24 @@ def executor_pod_of(pod: Manifest) -> ExecutorPod | None:
 
 
 def requests_text(pod: Manifest) -> str:
-    """What the pod asks of a node: `cpu 1, memory 1408Mi`, by container if it has several; empty: nothing."""
-    containers = (pod.get("spec") or {}).get("containers") or []
-    texts = {}
-    for container in containers:
-        asked = (container.get("resources") or {}).get("requests") or {}
-        texts[container.get("name")] = ", ".join(f"{name} {amount}" for name, amount in sorted(asked.items()))
+    """
+    What the pod asks of a node: `cpu 1, memory 1408Mi`; empty: nothing.
+
+    By container if it has several and does not ask for them all together.
+    """
+    spec = pod.get("spec") or {}
+    together = _requests(spec)
+    if together:
+        return together
+    texts = {container.get("name"): _requests(container) for container in spec.get("containers") or []}
     if len(texts) == 1:
         return next(iter(texts.values()))
     return "; ".join(f"{name}: {text}" for name, text in texts.items() if text)
+
+
+def _requests(of: Manifest) -> str:
+    asked = (of.get("resources") or {}).get("requests") or {}
+    return ", ".join(f"{name} {amount}" for name, amount in sorted(asked.items()))
 
 
 def _disruption(pod: Manifest) -> str | None:

@@ -14,6 +14,7 @@ from airflow_spark_k8s.core.snapshot import DriverPod
 from airflow_spark_k8s.core.state import Key, Scene
 from airflow_spark_k8s.core.verdict import Judgement
 from airflow_spark_k8s.core.waiting import (
+    PULL_REASONS,
     Wait,
     create_wait,
     job_wait,
@@ -29,8 +30,7 @@ HOPELESS_SECONDS = {
     "CreateContainerConfigError": 60.0,
     "CreateContainerError": 120.0,
     "RunContainerError": 120.0,
-    "ErrImagePull": 300.0,
-    "ImagePullBackOff": 300.0,
+    **dict.fromkeys(PULL_REASONS, 300.0),
 }
 """Reasons for which a container waits -> seconds after which it is not going to start."""
 
@@ -39,8 +39,6 @@ MISSING_SECONDS = 120.0
 
 REFUSED_SECONDS = 60.0
 """How long pods may be refused: somebody may be about to repair a webhook or grant a right."""
-
-_PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 
 def start_conditions(scene: Scene, fleet: Fleet | None) -> set[Key]:
@@ -105,7 +103,7 @@ _REFUSED: Key = ("driver refused",)
 
 
 def _waiting_key(uid: str, reason: str) -> Key:
-    return ("waiting", uid, "pull" if reason in _PULLING else reason)
+    return ("waiting", uid, "pull" if reason in PULL_REASONS else reason)
 
 
 def _executors_key(fleet: Fleet, what: str) -> Key:

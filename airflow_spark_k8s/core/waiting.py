@@ -18,7 +18,18 @@ SILENT_REASONS = frozenset({None, "", "ContainerCreating", "PodInitializing"})
 
 UNSCHEDULABLE = "Unschedulable"
 
-IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
+PULL_REASONS = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+        "ImageInspectError",
+    }
+)
+"""Reasons between which a container changes while one and the same image cannot be had."""
+
+IMAGE_REASONS = PULL_REASONS | {"ErrImageNeverPull", "InvalidImageName"}
 
 _BACK_OFF_ALONE = re.compile(r'^Back-off pulling image "[^"]*"$')
 _MISSING = re.compile(r'(?:secret|configmap) "[^"]+" not found|references non-existent (?:secret|config) key')
@@ -85,8 +96,8 @@ def job_wait(scene: Scene) -> Wait | None:
     """Why the Job controller does not create the driver's pod; None if that is not known."""
     job = scene.observed.job
     account = None if job is None else scene.observed.accounts.get(job.uid)
-    event = account.telling if account else None
-    if event is None or event.reason != "FailedCreate":
+    event = account.failed_creation if account else None
+    if event is None:
         return None
     why = refusal(event.message)
     return Wait(event.reason, why.text, why.cause)

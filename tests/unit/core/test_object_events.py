@@ -128,6 +128,17 @@ TELLING: dict[str, tuple[Account, str | None]] = {
         ),
         None,
     ),
+    "a network that gives no address, on a node with many name servers": (
+        account(
+            kubelet("FailedCreatePodSandBox", "no addresses left", "2026-11-30T10:00:01Z"),
+            kubelet("DNSConfigForming", "Nameserver limits were exceeded", "2026-11-30T10:00:02Z"),
+        ),
+        "no addresses left",
+    ),
+    "a policy that only audits": (
+        account(kubelet("PolicyViolation", "policy p/r fail: no team", "2026-11-30T10:00:02Z")),
+        None,
+    ),
     "a Job that got its pod in the end": (
         account(
             kubelet("FailedCreate", "Error creating: no", "2026-11-30T10:00:00Z"),

@@ -104,6 +104,12 @@ STARTS: dict[str, tuple[Observed, dict[str, Account], float, type[Exception]]] =
     "the image is never pulled": (pending(Pending("ErrImageNeverPull", "x")), {}, 10, ImagePullFailed),
     "the image is bad": (pending(Pending("InvalidImageName")), {}, 10, ImagePullFailed),
     "the image does not come": (pending(Pending("ErrImagePull", "no such host")), {}, 300, ImagePullFailed),
+    "the image's signature is not accepted": (
+        pending(Pending("SignatureValidationFailed", "image pull failed for x because the signature")),
+        {},
+        300,
+        ImagePullFailed,
+    ),
     "a ConfigMap is missing": (
         pending(Pending("CreateContainerConfigError", 'configmap "nope" not found')),
         {},
@@ -385,3 +391,22 @@ def test_a_job_that_is_not_active_needs_no_pod() -> None:
     cluster = Cluster(observed(drivers=(), job=replace(job(), deleting=True)), {})
     cluster.look()
     assert cluster.reads == []
+
+
+def test_a_registry_that_is_away_and_a_pause_before_it_is_asked_again_are_one_wait() -> None:
+    story, reasons = Story(), ("RegistryUnavailable", "ImagePullBackOff")
+    plans = [story.look(pending(Pending(reasons[n % 2], "no answer")), after=60) for n in range(8)]
+    outcomes = [
+        action.outcome for plan in plans for action in acts(plan) if isinstance(action, RecordOutcome)
+    ]
+    assert outcomes
+    assert outcomes[0].verdict is Verdict.DRIVER_START_FAILED
+    assert outcomes[0].cause == "image"
+
+
+def test_a_job_without_a_pod_is_told_of_whatever_else_is_said_of_it() -> None:
+    audited = kubelet("PolicyViolation", "policy require-labels/check fail: no team", "2026-11-30T10:00:09Z")
+    other = kubelet("SomethingElse", "a controller of somebody", "2026-11-30T10:00:10Z")
+    account_of_job = Account(0, 0, (*NO_ROOM.events, *account(audited, other).events))
+    cluster = Cluster(observed(drivers=()), {job().uid: account_of_job}).until(30)
+    assert [line for line in cluster.lines if "has no driver pod: no room in the quota" in line]

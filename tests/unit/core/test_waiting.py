@@ -132,5 +132,7 @@ def test_what_a_pod_requests_is_told_by_container_if_it_has_several() -> None:
     assert requests_text({"spec": {"containers": [spark]}}) == "cpu 1, memory 1408Mi, nvidia.com/gpu 2"
     both = "spark: cpu 1, memory 1408Mi, nvidia.com/gpu 2; proxy: cpu 100m"
     assert requests_text({"spec": {"containers": [spark, proxy, idle]}}) == both
-    assert requests_text({"spec": {"containers": [idle]}}) == ""
+    together = {"containers": [spark, proxy], "resources": {"requests": {"memory": "2Gi"}}}
+    assert requests_text({"spec": together}) == "memory 2Gi"
+    assert requests_text({"spec": {"containers": [idle], "resources": None}}) == ""
     assert requests_text({}) == ""
