@@ -107,5 +107,9 @@ def _left_for(scene: Scene, driver: DriverPod) -> float:
 
 
 def _is_silent(driver: DriverPod) -> bool:
-    """Whether Kubernetes itself considers the node silent."""
-    return driver.node_silent or driver.disruption == TAINT_MANAGER
+    """
+    Whether Kubernetes itself considers the node silent.
+
+    A taint that somebody puts on a node that answers removes pods as well, which stay ready until they end.
+    """
+    return driver.node_silent or (driver.disruption == TAINT_MANAGER and not driver.ready)

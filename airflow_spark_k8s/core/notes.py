@@ -146,9 +146,10 @@ def _driver_text(driver: DriverPod) -> str:
     state = driver.state
     where = f" on {driver.node}" if driver.node else ""
     leaving = f", being removed ({driver.disruption or 'deleted'})" if driver.deleting else ""
-    if isinstance(state, Succeeded | Failed | Deleted):
+    if driver.ended and isinstance(state, Succeeded | Failed | Deleted):
         return f"driver pod {driver.name} {type(state).__name__.lower()}: {state.ending.text}"
-    return f"driver pod {driver.name} is {type(state).__name__.lower()}{where}{leaving}"
+    word = "pending" if isinstance(state, Deleted) else type(state).__name__.lower()
+    return f"driver pod {driver.name} is {word}{where}{leaving}"
 
 
 def _spark_lines(scene: Scene, driver: DriverPod, spark: SparkView) -> Iterator[Line]:

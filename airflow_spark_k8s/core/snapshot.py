@@ -65,8 +65,8 @@ class DriverPod:
 
     @property
     def ended(self) -> bool:
-        """Whether its Spark container is over."""
-        return isinstance(self.state, Succeeded | Failed | Deleted)
+        """Whether it is over: its Spark container has ended, or it goes before it had a node."""
+        return _is_over(self.state, self.node)
 
     @property
     def ready(self) -> bool:
@@ -91,14 +91,15 @@ class ExecutorPod:
 
     @property
     def ended(self) -> bool:
-        """
-        Whether it is over: its Spark container has ended, or it goes before it ran.
+        """Whether it is over: its Spark container has ended, or it goes before it had a node."""
+        return _is_over(self.state, self.node)
 
-        A node that has lost its network may run what it was given, unseen.
-        """
-        if isinstance(self.state, Deleted):
-            return self.node is None
-        return isinstance(self.state, Succeeded | Failed)
+
+def _is_over(state: PodState, node: str | None) -> bool:
+    """A node that has lost its network may run what it was given without anybody being told."""
+    if isinstance(state, Deleted):
+        return node is None
+    return isinstance(state, Succeeded | Failed)
 
 
 def departed_driver(pod: DriverPod) -> DriverPod:

@@ -110,9 +110,12 @@ def _job_gone(scene: Scene) -> Judgement | None:
         return None
     if scene.overdue_seconds >= 0:
         return _timed_out(scene)
+    driver = scene.observed.driver
+    if driver is not None and isinstance(driver.state, Failed) and not _taken_away(driver.state.ending):
+        return _of_ending(driver, driver.state.ending)
     name = job.name if job is not None else scene.desired.reference.job_name
     text = f"Job {name} was removed before it ended; the driver left no evidence of success"
-    return Judgement(Verdict.DRIVER_LOST, text, scene.observed.driver)
+    return Judgement(Verdict.DRIVER_LOST, text, driver)
 
 
 def _job_failed(scene: Scene) -> Judgement | None:

@@ -344,6 +344,30 @@ def test_a_pod_that_somebody_deleted_on_a_silent_node_is_forced_away_as_well() -
     assert (outcome.driver_restarts, len(witness.drivers)) == (1, 2)
 
 
+def test_a_node_that_falls_silent_before_its_driver_was_seen_to_start_is_told_of() -> None:
+    async def main() -> None:
+        stage = await stage_of(SparkModel(tasks=600), nodes=2)
+
+        def cut_off(event: Event) -> None:
+            if event.resource is not PODS or silent:
+                return
+            labels, node = event.object["metadata"].get("labels") or {}, event.object["spec"].get("nodeName")
+            if labels.get("spark-role") == "driver" and node:
+                silent.append(node)
+                stage.cluster.silence(node)
+
+        silent: list[str] = []
+        stage.cluster.store.subscribe(cut_off)
+        outcome = await stage.control(deadline_epoch_seconds=LoopClock().now() + 1000)
+        text = "\n".join(stage.lines)
+        assert outcome.verdict is Verdict.TIMED_OUT, text
+        assert len(stage.pods(DRIVER)) <= 1
+        assert f"is pending on {silent[0]}, being removed (DeletionByTaintManager)" in text
+        assert f"has not: its node {silent[0]} does not answer" in text
+
+    in_virtual_time(main())
+
+
 @pytest.mark.parametrize("by_whom", ["the taint manager", "somebody"])
 def test_a_silent_nodes_driver_is_followed_by_another_once_the_node_is_out_of_service(by_whom: str) -> None:
     async def silence(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_spark_k8s.core.actions import RemoveByForce, Trouble
 from airflow_spark_k8s.core.job_state import JobPhase
-from airflow_spark_k8s.core.pod_state import EndKind, Unknown
+from airflow_spark_k8s.core.pod_state import Deleted, Ending, EndKind, Running, Unknown
 from airflow_spark_k8s.core.settings import ControllerSettings
 from airflow_spark_k8s.core.snapshot import DriverPod, Observed
 from airflow_spark_k8s.core.spec import AllocationSettings
@@ -24,7 +24,9 @@ def story(on_lost_node: str = "wait", limit: int = 3) -> Story:
 
 
 def leaving(grace: int = 30, **fields: Any) -> DriverPod:
-    return driver(deleting=True, leaving_seconds=grace, **{"disruption": TAINTED, **fields})
+    """A driver that Kubernetes has marked as not ready, and has told to end."""
+    given = {"state": Running(), "disruption": TAINTED, **fields}
+    return driver(deleting=True, leaving_seconds=grace, **given)
 
 
 def view(pod: DriverPod, **fields: Any) -> Observed:
@@ -37,6 +39,8 @@ def told(teller: Story, view: Observed, seconds: float) -> list[str]:
     return [text for text in says(teller.look(view, after=seconds)) if "does not answer" in text]
 
 
+REMOVED = Deleted(Ending(EndKind.DELETED, "deleted"))
+
 TOLD: dict[str, tuple[DriverPod, float, bool]] = {
     "a driver that runs": (driver(), 600, False),
     "a driver that is evicted in time": (leaving(disruption="EvictionByEvictionAPI"), 44, False),
@@ -46,7 +50,9 @@ TOLD: dict[str, tuple[DriverPod, float, bool]] = {
     "a node that Kubernetes has given up, just now": (leaving(), 44, False),
     "a long grace period on such a node": (leaving(3600), 50, True),
     "a long grace period on a silent node": (leaving(3600, disruption=None, node_silent=True), 50, True),
+    "a long grace period on a node that answers": (leaving(3600, state=Running(ready=True)), 50, False),
     "a long grace period elsewhere": (leaving(3600, disruption="EvictionByEvictionAPI"), 50, False),
+    "a driver that has not been seen to start": (leaving(state=REMOVED), 45, True),
     "a driver that has ended": (leaving(state=failed(EndKind.DISRUPTED)), 600, False),
     "a driver that never had a node": (leaving(node=None), 600, False),
 }
@@ -102,6 +108,8 @@ FORCED: dict[str, tuple[Observed, float, str, int, bool]] = {
     "marked as not ready, and deleted by hand": (
         view(leaving(disruption=None, node_silent=True)), 60, "force", 3, True
     ),
+    "not seen to start": (view(leaving(state=REMOVED)), 60, "force", 3, True),
+    "if its node answers": (view(leaving(state=Running(ready=True))), 3600, "force", 3, False),
     "if nobody wants it": (view(leaving()), 3600, "wait", 3, False),
     "if none may follow": (view(leaving()), 3600, "force", 0, False),
     "if all restarts are used": (

@@ -65,7 +65,10 @@ STEPS: dict[str, tuple[Observed, float, int, tuple[Action, ...]]] = {
     ),
     "it is still there and its container has not ended": (view(driver(DELETED)), 3600, 3, ()),
     "it went before it ran": (
-        view(driver(Deleted(Ending(EndKind.DELETED, "deleted")), stopped=True)), 0, 3, (MARK,)
+        view(driver(Deleted(Ending(EndKind.DELETED, "deleted")), node=None, stopped=True)), 0, 3, (MARK,)
+    ),
+    "it goes from a node on which it may run": (
+        view(driver(Deleted(Ending(EndKind.DELETED, "deleted")))), 3600, 3, ()
     ),
     "its kubelet has refused it or lost track of it": (
         view(driver(failed(EndKind.DISRUPTED), stopped=True)), 0, 3, (MARK,)

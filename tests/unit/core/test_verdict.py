@@ -43,6 +43,8 @@ VERDICTS: dict[str, tuple[Observed, float, Verdict | None]] = {
     "exit code 0 though the Job is gone": (_with(GONE_HOME, job=None), 0, Verdict.SUCCEEDED),
     "a complete Job whose pod is gone": (observed(job=COMPLETE, drivers=()), 0, Verdict.SUCCEEDED),
     "no Job": (observed(job=None), 0, Verdict.DRIVER_LOST),
+    "exit code 3, then the Job was deleted": (_with(failed(), job=None), 0, Verdict.DRIVER_FAILED),
+    "deleted with its Job": (_with(failed(EndKind.DELETED), job=None), 0, Verdict.DRIVER_LOST),
     "a Job that is being deleted": (observed(job=replace(job(), deleting=True)), 0, Verdict.DRIVER_LOST),
     "exit code 3": (_with(failed(), job=FAILED), 0, Verdict.DRIVER_FAILED),
     "killed for memory": (_with(failed(EndKind.OUT_OF_MEMORY), job=FAILED), 0, Verdict.DRIVER_OUT_OF_MEMORY),
