@@ -9,6 +9,7 @@ from airflow_spark_k8s.core.start import HOPELESS_SECONDS, REFUSED_SECONDS
 from airflow_spark_k8s.local.simulation.scenario import Mishap
 from airflow_spark_k8s.local.simulation.stage import Stage
 from airflow_spark_k8s.local.simulation.watcher import Driver, JobRecord
+from airflow_spark_k8s.local.simulation.weather import Kind, Spell
 
 MARGIN_SECONDS = 5.0
 """How much earlier or later than it happens a controller may see something."""
@@ -59,11 +60,22 @@ def _waited_in_vain(driver: Driver, now: float) -> bool:
 
 
 def _kept_out(stage: Stage, cause: str | None) -> bool:
-    """Whether admission refused pods, for long enough to give up, or images could not be pulled."""
+    """Whether pods were refused for long enough to give up, or images could not be pulled."""
     kind = Mishap.ADMISSION if cause == Cause.REFUSED else Mishap.IMAGE_PULL
     least = REFUSED_SECONDS - MARGIN_SECONDS if cause == Cause.REFUSED else 0.0
     mishaps = [each for each in stage.scenario.mishaps if each.mishap is kind and each.seconds >= least]
-    return any(each.at + least <= stage.now for each in mishaps)
+    if any(each.at + least <= stage.now for each in mishaps):
+        return True
+    return cause == Cause.REFUSED and any(
+        _lacked_a_right(spell, least, stage.now) for spell in stage.scenario.spells
+    )
+
+
+def _lacked_a_right(spell: Spell, least: float, now: float) -> bool:
+    """Whether nothing might be created for so long."""
+    if spell.kind is not Kind.FORBIDDEN or "POST" not in (spell.verbs or ("POST",)):
+        return False
+    return spell.end - spell.start >= least and spell.start + least <= now
 
 
 def _failure_problem(stage: Stage, outcome: Outcome, drivers: list[Driver], record: JobRecord) -> str | None:

@@ -13,6 +13,9 @@ from typing import Any, TypeVar, cast
 from airflow_spark_k8s.exceptions import ClusterError, ClusterUnreachable
 from airflow_spark_k8s.kube.cluster import JSON, SILENT, Cluster
 from airflow_spark_k8s.kube.errors import error_from_answer
+from airflow_spark_k8s.local.api import refusal
+from airflow_spark_k8s.local.exchange import Request, User
+from airflow_spark_k8s.local.routing import parse_path
 from airflow_spark_k8s.local.simulation.process import Process
 from airflow_spark_k8s.local.simulation.trace import Trace
 from airflow_spark_k8s.local.simulation.weather import WRITES, Kind, Weather
@@ -21,13 +24,14 @@ T = TypeVar("T")
 
 _STATUS = {
     Kind.UNAUTHORIZED: (401, "Unauthorized", "Unauthorized"),
-    Kind.FORBIDDEN: (403, "Forbidden", 'User "airflow" cannot do this'),
+    Kind.FORBIDDEN: (403, "Forbidden", "forbidden"),
     Kind.CONFLICT: (409, "Conflict", "the object has been modified; please apply your changes to it"),
     Kind.GONE: (410, "Expired", "The provided continue parameter is too old"),
     Kind.TOO_MANY: (429, "TooManyRequests", "the server has received too many requests"),
     Kind.SERVER_ERROR: (500, "InternalError", "etcdserver: leader changed"),
     Kind.UNAVAILABLE: (503, "ServiceUnavailable", "apiserver is shutting down"),
 }
+_AIRFLOW = User("airflow")
 _REPEATED = 4
 _LATEST_SECONDS = 20.0
 
@@ -182,6 +186,8 @@ class Wire:
             return error_from_answer(method, path, 404, b"default backend - 404")
         if kind in _STATUS:
             status, reason, message = _STATUS[kind]
+            if kind is Kind.FORBIDDEN:
+                message = _refusal(method, path) or message
             body = {"kind": "Status", "code": status, "reason": reason, "message": message}
             headers = {"Retry-After": str(int(self._weather.between(1, 30)))} if status == 429 else {}
             return error_from_answer(method, path, status, json.dumps(body).encode(), headers)
@@ -261,6 +267,15 @@ class _Arrivals:
 def _verb(method: str, path: str) -> str:
     collections = ("/jobs", "/pods", "/configmaps", "/secrets")
     return "LIST" if method == "GET" and path.endswith(collections) else method
+
+
+def _refusal(method: str, path: str) -> str | None:
+    """What an API server says that does not let Airflow do it; None: it has no words for it."""
+    query = {"watch": ["true"]} if method == "WATCH" else {}
+    request = Request("GET" if method == "WATCH" else method, path, query)
+    target = parse_path(path)
+    action = None if target is None else target.action(request)
+    return None if action is None else refusal(_AIRFLOW, action).message
 
 
 async def _later(seconds: float, call: Coroutine[Any, Any, T]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -113,6 +114,27 @@ def test_a_call_that_is_refused_has_no_effect(kind: Kind, error: type[ClusterErr
         await asyncio.sleep(60)
         assert way.created == []
         assert way.trace.counts == {kind.value: 1}
+
+    _run(main())
+
+
+def test_a_refusal_says_what_an_api_server_says() -> None:
+    async def main() -> None:
+        way = Way(Kind.FORBIDDEN)
+        said = (
+            'configmaps is forbidden: User "airflow" cannot {} resource "configmaps" in API group "" in the'
+        )
+        with pytest.raises(Forbidden, match=re.escape(said.format("create"))):
+            await way.create()
+        with pytest.raises(Forbidden, match=re.escape(said.format("list"))):
+            await way.wire.request("GET", MAPS)
+        with pytest.raises(Forbidden, match=re.escape(said.format("watch"))):
+            async for _ in way.wire.watch(MAPS, params={}, timeout_seconds=10):
+                pass
+        with pytest.raises(
+            Forbidden, match=re.escape('jobs.batch "j" is forbidden: User "airflow" cannot patch')
+        ):
+            await way.wire.request("PATCH", "/apis/batch/v1/namespaces/default/jobs/j", body={})
 
     _run(main())
 
