@@ -81,7 +81,7 @@ def decide(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Step:
         actions += [DeletePod(pod.name, pod.uid) for pod in _still_alive(fleet)]
     job = scene.observed.job
     if job is None or job.deleting:
-        return Step(tuple(actions), finish=outcome, outcome=outcome)
+        return Step((*actions, *_orphaned(judgement)), finish=outcome, outcome=outcome)
     actions.append(_record(job, outcome))
     return Step(tuple(actions), due=scene.now + OVERDUE_RECORD_SECONDS, outcome=outcome)
 
@@ -150,6 +150,14 @@ def _more_to_come(scene: Scene, fleet: Fleet | None) -> float | None:
     if fleet is not None and fleet.driver.ended and _still_alive(fleet):
         dues.append(judged_at + EXECUTORS_PATIENCE_SECONDS)
     return max((due for due in dues if due > scene.now), default=None)
+
+
+def _orphaned(judgement: Judgement) -> tuple[DeletePod, ...]:
+    """The driver pod of a Job that is gone: a client that names no propagation policy leaves it behind."""
+    driver = judgement.driver
+    if driver is None or driver.ended or driver.deleting:
+        return ()
+    return (DeletePod(driver.name, driver.uid),)
 
 
 def _still_alive(fleet: Fleet) -> list[ExecutorPod]:

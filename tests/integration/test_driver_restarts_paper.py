@@ -176,6 +176,22 @@ def test_a_job_that_somebody_deletes_is_not_started_again() -> None:
     assert stage.jobs == stage.pods(DRIVER) == stage.pods(EXECUTOR) == []
 
 
+def test_a_driver_whose_job_is_deleted_without_it_goes_as_well() -> None:
+    async def delete(stage: Stage) -> None:
+        await asyncio.sleep(25)
+        (job,) = stage.jobs
+        # What a client does that names no propagation policy.
+        await stage.cluster.client().request(
+            "DELETE", f"/apis/batch/v1/namespaces/default/jobs/{job['metadata']['name']}"
+        )
+        await asyncio.sleep(200)
+
+    stage, witness, outcome = run(delete, model=SparkModel(tasks=10**6))
+    assert outcome.verdict is Verdict.DRIVER_LOST
+    assert len(witness.drivers) == 1
+    assert stage.jobs == stage.pods(DRIVER) == stage.pods(EXECUTOR) == []
+
+
 def test_a_kill_between_the_deletion_and_the_next_job_leaves_nothing() -> None:
     async def delete_and_kill(stage: Stage) -> None:
         await asyncio.sleep(25)

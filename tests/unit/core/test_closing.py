@@ -245,3 +245,20 @@ def test_a_failure_is_recorded_with_its_evidence() -> None:
     outcome = _record(Story().look(view)).outcome
     assert (outcome.verdict, outcome.exit_code, outcome.reason) == (Verdict.DRIVER_FAILED, 3, "error")
     assert (outcome.driver_pod, outcome.driver_node) == ("d-1", "node-1")
+
+
+@pytest.mark.parametrize(
+    ("view", "removed"),
+    [
+        (observed(job=None), True),
+        (observed(job=replace(job(), deleting=True)), True),
+        (observed(job=None, drivers=(driver(deleting=True),)), False),
+        (observed(job=None, drivers=(driver(GONE_HOME),)), False),
+        (observed(job=None, drivers=()), False),
+    ],
+    ids=["left behind", "its Job goes", "it is being deleted", "it has ended", "there is none"],
+)
+def test_a_driver_that_its_job_leaves_behind_is_removed(view: Observed, removed: bool) -> None:
+    plan = Story().look(view)
+    assert plan.finish is not None
+    assert (DeletePod("d-1", "uid-d-1") in acts(plan)) == removed

@@ -150,6 +150,7 @@ def test_no_limit_is_ever_passed_and_the_work_comes_to_an_end(
     assert deeds(story.look(world.view)) == ()
 
 
+@settings(deadline=None)
 @given(_views(), _ALLOCATIONS, st.floats(0, 1000))
 def test_a_second_look_at_an_unchanged_world_does_nothing(
     view: Observed, allocation: AllocationSettings, seconds: float
