@@ -30,6 +30,11 @@ def check_flag(field: str, value: object) -> bool:
     return value
 
 
+def is_reference(value: object) -> bool:
+    """Whether it stands for a value that Airflow looks up later: an XCom, an argument of the DAG."""
+    return hasattr(value, "resolve")
+
+
 def text(field: str, value: object) -> str | None:
     """
     `value` itself; None if it is empty.

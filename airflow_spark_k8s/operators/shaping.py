@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_spark_k8s.operators.arguments import is_reference
 from airflow_spark_k8s.operators.secret_conf import is_template
 
 if TYPE_CHECKING:
@@ -60,4 +61,4 @@ def _is_constant(value: Any) -> bool:
         return all(_is_constant(item) for item in value.values())
     if isinstance(value, list | tuple):
         return all(map(_is_constant, value))
-    return not hasattr(value, "resolve")  # Airflow's own: XComs, and arguments of a DAG
+    return not is_reference(value)
