@@ -2,6 +2,7 @@
 
 SparkKubernetesError
 ├── InvalidConfiguration (ValueError)     a value that cannot work; nothing was created
+│   ├── UnknownConnection                 Airflow knows no such connection, or could not look it up
 │   ├── UnsupportedProperty               a Spark property that would shape a pod and is not honoured
 │   └── InvalidTemplate                   a pod or Job template that does not render or is no pod or Job
 ├── ClusterError                          the API server did not do what was asked
@@ -56,6 +57,14 @@ class InvalidConfiguration(SparkKubernetesError, ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.field, self.value, self.remedy))
+
+
+class UnknownConnection(InvalidConfiguration):
+    """
+    Airflow knows no such connection, or could not look it up; waiting may help.
+
+    It says the same when its database or a secrets backend does not answer.
+    """
 
 
 class UnsupportedProperty(InvalidConfiguration):

@@ -15,7 +15,7 @@ from airflow_spark_k8s.core.conf import CONNECTION_SUFFIX
 from airflow_spark_k8s.core.recovery_settings import check_recovery
 from airflow_spark_k8s.core.request import NO_RECOVERY, NO_SHAPING, RecoveryRequest, Shaping
 from airflow_spark_k8s.core.shaping import check_shaping
-from airflow_spark_k8s.exceptions import InvalidConfiguration, SparkKubernetesError
+from airflow_spark_k8s.exceptions import InvalidConfiguration, SparkKubernetesError, UnknownConnection
 from airflow_spark_k8s.kube.config import (
     CLUSTER_EXTRAS,
     ClusterSettings,
@@ -130,7 +130,8 @@ class SparkKubernetesHook(BaseHook):
         """
         The connection's settings, asked of Airflow once; not for use on an event loop.
 
-        :raises InvalidConfiguration: no such connection, or one that cannot work.
+        :raises UnknownConnection: no such connection, or Airflow could not look it up.
+        :raises InvalidConfiguration: a connection that cannot work.
         """
         from airflow.sdk.log import mask_secret
 
@@ -147,7 +148,8 @@ class SparkKubernetesHook(BaseHook):
         """
         The connection's settings, asked of Airflow once; for use on an event loop.
 
-        :raises InvalidConfiguration: no such connection, or one that cannot work.
+        :raises UnknownConnection: no such connection, or Airflow could not look it up.
+        :raises InvalidConfiguration: a connection that cannot work.
         """
         from airflow.sdk.log import amask_secret
 
@@ -215,9 +217,12 @@ class SparkKubernetesHook(BaseHook):
             return False, f"{where}: not allowed: {listed}"
         return True, f"{where}: works, but not allowed: {listed}"
 
-    def _unknown_connection(self) -> InvalidConfiguration:
-        return InvalidConfiguration(
-            "conn_id", self.conn_id, f"no such connection: create one of the type {self.conn_type}"
+    def _unknown_connection(self) -> UnknownConnection:
+        return UnknownConnection(
+            "conn_id",
+            self.conn_id,
+            f"no such connection: create one of the type {self.conn_type}; if there is one, Airflow's "
+            "database or secrets backend did not answer",
         )
 
 

@@ -14,7 +14,7 @@ from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import ConfigException
 from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 
-from airflow_spark_k8s.exceptions import InvalidConfiguration, Unauthorized
+from airflow_spark_k8s.exceptions import InvalidConfiguration, Unauthorized, UnknownConnection
 from airflow_spark_k8s.kube.config import (
     ClusterSettings,
     context_of,
@@ -150,10 +150,10 @@ class Credentials:
         try:
             async with asyncio.timeout(RENEWAL_SECONDS):
                 return await self._renew()
-        except InvalidConfiguration:
-            raise
-        except Exception:  # Airflow may be unreachable as well: try the old settings once more
-            return self._settings
+        except Exception as error:
+            if isinstance(error, InvalidConfiguration) and not isinstance(error, UnknownConnection):
+                raise
+            return self._settings  # Airflow may be unreachable as well: try the old settings once more
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
 from airflow_spark_k8s.exceptions import SparkKubernetesError
 
@@ -24,12 +24,15 @@ def use_cluster(
     *,
     prepare: Callable[[], object],
     log: Log,
-) -> None:
+) -> bool:
     """
     Run `use` on the hook's cluster; what goes wrong is logged, since it must not change a verdict.
 
+    Nor must the task's time limit, if it passes meanwhile: the application had ended in time.
+
     :param reference: an application that has to be there; None: wherever the connection leads to.
     :param prepare: called first, in this thread, to which Airflow's channel to the supervisor belongs.
+    :returns: whether `use` came to its end.
     """
     from airflow_spark_k8s.operators.worker_loop import WorkerLoop
 
@@ -43,5 +46,10 @@ def use_cluster(
     try:
         prepare()
         WorkerLoop().run(used)
+    except AirflowTaskTimeout:
+        log.warning("The cluster of connection %s: execution_timeout passed meanwhile", hook.conn_id)
     except (SparkKubernetesError, AirflowException, TimeoutError, CancelledError) as error:
         log.warning("The cluster of connection %s: %s", hook.conn_id, str(error) or type(error).__name__)
+    else:
+        return True
+    return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_spark_k8s.exceptions import InvalidConfiguration
 from airflow_spark_k8s.operators.arguments import check_flag
-from airflow_spark_k8s.operators.conf_operator import ConfOperator
+from airflow_spark_k8s.operators.cluster_operator import ClusterOperator
 from airflow_spark_k8s.operators.learning import OFF, RUNS, Recalled, check_learn, keep, recalled
 from airflow_spark_k8s.operators.shaping import constants_of
 
@@ -40,7 +40,7 @@ def recovery_of(task: object) -> RecoveryRequest:
     return RecoveryRequest(**{name: getattr(task, name) for name in RECOVERY_FIELDS})
 
 
-class RecoveryOperator(ConfOperator):
+class RecoveryOperator(ClusterOperator):
     """
     An operator that says how executors are replaced that ran out of memory.
 

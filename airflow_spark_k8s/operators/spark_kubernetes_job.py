@@ -7,8 +7,7 @@ an outcome, `{"reference": …, "error": …}` or `{"reference": …, "wrong_clu
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -20,7 +19,7 @@ from airflow_spark_k8s.exceptions import (
     Forbidden,
     Invalid,
     InvalidConfiguration,
-    SparkKubernetesError,
+    UnknownConnection,
     WrongCluster,
 )
 from airflow_spark_k8s.operators.arguments import check_count, check_flag, check_template
@@ -39,10 +38,8 @@ if TYPE_CHECKING:
     from airflow_spark_k8s.operators.learning import Recalled
     from airflow_spark_k8s.operators.plan import Plan
     from airflow_spark_k8s.operators.submission import Submission
-    from airflow_spark_k8s.operators.worker_loop import WorkerLoop
 
 _BACKSTOP = timedelta(minutes=5)  # Airflow's own timeout runs no code of ours: it must never come first
-_KILL_SECONDS = 20.0
 
 
 class SparkKubernetesJobOperator(RecoveryOperator):
@@ -115,10 +112,6 @@ class SparkKubernetesJobOperator(RecoveryOperator):
     plain_executor_manifest: str | None
     plain_executor_containers: str | None
     other_manifests: str | None
-    _worker: WorkerLoop | None = None
-    _submitting: tuple[SparkKubernetesHook, str, str] | None = (
-        None  # hook, namespace, ti_id: what on_kill removes
-    )
 
     def __init__(
         self,
@@ -192,6 +185,8 @@ class SparkKubernetesJobOperator(RecoveryOperator):
         """
         try:
             hook, submission = self._start(context)
+        except UnknownConnection:
+            raise  # Airflow says the same while its database is away: a retry may help
         except (InvalidConfiguration, Invalid) as error:
             raise AirflowFailException(str(error)) from error
         if submission.outcome is not None:
@@ -204,19 +199,23 @@ class SparkKubernetesJobOperator(RecoveryOperator):
         event: Mapping[str, Any],
         manifests: Mapping[str, str] | None = None,
         known: Mapping[str, Any] | None = None,
+        conn_id: str | None = None,
     ) -> Any:
         """
         The application's summary; raises what its verdict asks for.
 
         :param manifests: what "Rendered Template" goes on showing; None: not known.
         :param known: what the application was started with; None: not known.
+        :param conn_id: the connection that it was submitted with; None: what the field says now.
         """
         from airflow_spark_k8s.core.advice import learnt_of
         from airflow_spark_k8s.core.outcome import Outcome
         from airflow_spark_k8s.core.spec import ApplicationReference
+        from airflow_spark_k8s.operators.failure import unwatched
 
         self._show(manifests or {})
         self._known = learnt_of(known)
+        self.conn_id = conn_id or self.conn_id
         hook = self._hook()
         reference = ApplicationReference(**event["reference"])
         if "outcome" in event:
@@ -225,18 +224,8 @@ class SparkKubernetesJobOperator(RecoveryOperator):
             # Another try would start a second driver while the first one, out of reach, may still run.
             error = WrongCluster(event["wrong_cluster"])
             raise AirflowFailException(str(error)) from error
-        self._remove(hook, reference.namespace, reference.ti_id, reference)
-        raise SparkKubernetesError(
-            f"application {reference.application} was removed: its trigger failed to watch it: "
-            f"{event['error']}"
-        )
-
-    def on_kill(self) -> None:
-        """Remove what this process has submitted, with all that belongs to it."""
-        if self._worker is not None:
-            self._worker.cancel()
-        if self._submitting is not None:
-            self._remove(*self._submitting)
+        removed = self._remove(hook, reference.namespace, reference.ti_id, reference)
+        raise unwatched(reference, event["error"], removed=removed)
 
     def _start(self, context: Context) -> tuple[SparkKubernetesHook, Submission]:
         hook, plan = self._plan(context, self._recalled(context))
@@ -316,6 +305,7 @@ class SparkKubernetesJobOperator(RecoveryOperator):
             kwargs={
                 "manifests": {name: getattr(self, name) for name in SHOWN_FIELDS},
                 "known": None if self._known is None else self._known.as_dict(),
+                "conn_id": self.conn_id,
             },
             timeout=timeout,
         )
@@ -359,11 +349,6 @@ class SparkKubernetesJobOperator(RecoveryOperator):
             # The reader of the log wants to know why the application failed, not what came after it.
             self.log.warning("The summary was not pushed as XCom: %s: %s", type(error).__name__, error)
 
-    def _hook(self) -> SparkKubernetesHook:
-        from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
-
-        return SparkKubernetesHook(self.conn_id)
-
     def _deadline(self, context: Context) -> float | None:
         """Seconds since the epoch at which the task's time is up; None: never."""
         start = context["ti"].start_date
@@ -374,25 +359,3 @@ class SparkKubernetesJobOperator(RecoveryOperator):
     def _show(self, manifests: Mapping[str, str | None]) -> None:
         for name in SHOWN_FIELDS:
             setattr(self, name, manifests.get(name))
-
-    def _remove(
-        self, hook: SparkKubernetesHook, namespace: str, ti_id: str, of: ApplicationReference | None = None
-    ) -> None:
-        from airflow_spark_k8s.triggers.removal import remove_applications
-
-        async def removed(cluster: Cluster) -> None:
-            async with asyncio.timeout(_KILL_SECONDS):
-                for job in await remove_applications(cluster, namespace, ti_id):
-                    self.log.info("Removed Job %s in namespace %s", job, namespace)
-
-        self._with_cluster(hook, of, removed)
-
-    def _with_cluster(
-        self,
-        hook: SparkKubernetesHook,
-        reference: ApplicationReference | None,
-        use: Callable[[Cluster], Awaitable[None]],
-    ) -> None:
-        from airflow_spark_k8s.operators.cluster_use import use_cluster
-
-        use_cluster(hook, reference, use, prepare=lambda: self._settings(hook), log=self.log)

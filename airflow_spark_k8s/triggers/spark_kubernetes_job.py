@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION
-from airflow_spark_k8s.exceptions import InvalidConfiguration, WrongCluster
+from airflow_spark_k8s.exceptions import InvalidConfiguration, UnknownConnection, WrongCluster
 from airflow_spark_k8s.version_compat import BaseTrigger, TriggerEvent
 
 if TYPE_CHECKING:
@@ -161,9 +161,9 @@ class SparkKubernetesJobTrigger(BaseTrigger):
         for seconds in _CONNECTION_PAUSES_SECONDS:
             try:
                 return await self._cluster()
-            except InvalidConfiguration:
-                raise
             except Exception as error:
+                if isinstance(error, InvalidConfiguration) and not isinstance(error, UnknownConnection):
+                    raise
                 self.log.warning(
                     "Connection %s cannot be read: %s; next try in %s s", self.conn_id, error, seconds
                 )

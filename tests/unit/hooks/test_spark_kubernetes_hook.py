@@ -12,7 +12,7 @@ from aiohttp import web
 from fake_server import TestServer
 
 from airflow_spark_k8s.core.request import RecoveryRequest, Shaping
-from airflow_spark_k8s.exceptions import InvalidConfiguration, Unauthorized
+from airflow_spark_k8s.exceptions import InvalidConfiguration, Unauthorized, UnknownConnection
 from airflow_spark_k8s.hooks.spark_kubernetes import (
     RECOVERY_EXTRAS,
     SHAPING_EXTRAS,
@@ -147,12 +147,12 @@ def test_extras_that_are_no_json_object_are_refused(connection: MakeConnection, 
 
 
 def test_an_unknown_connection_is_named() -> None:
-    with pytest.raises(InvalidConfiguration, match=r"conn_id='nope': no such connection.*spark_kubernetes"):
+    with pytest.raises(UnknownConnection, match=r"conn_id='nope': no such connection.*spark_kubernetes"):
         _ = SparkKubernetesHook("nope").settings
 
 
 async def test_an_unknown_connection_is_named_on_an_event_loop() -> None:
-    with pytest.raises(InvalidConfiguration, match="conn_id='nope'"):
+    with pytest.raises(UnknownConnection, match="conn_id='nope'"):
         await SparkKubernetesHook("nope").cluster()
 
 

@@ -9,7 +9,12 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 from aiohttp import web
 
-from airflow_spark_k8s.exceptions import ClusterUnreachable, InvalidConfiguration, Unauthorized
+from airflow_spark_k8s.exceptions import (
+    ClusterUnreachable,
+    InvalidConfiguration,
+    Unauthorized,
+    UnknownConnection,
+)
 from airflow_spark_k8s.kube import client as client_module
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.cluster import SILENT
@@ -69,7 +74,14 @@ async def test_a_watch_reads_the_connection_again_as_well(server: TestServer) ->
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("error", [ConnectionError("Airflow is away"), TimeoutError()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("Airflow is away"),
+        TimeoutError(),
+        UnknownConnection("conn_id", "c", "no such connection"),  # Airflow says so then, too
+    ],
+)
 async def test_what_is_at_hand_is_tried_again_while_airflow_is_away(
     server: TestServer, error: Exception
 ) -> None:

@@ -27,7 +27,6 @@ from airflow_spark_k8s.exceptions import (
     WrongCluster,
 )
 from airflow_spark_k8s.hooks.spark_kubernetes import SparkKubernetesHook
-from airflow_spark_k8s.operators import conclusion, submission
 from airflow_spark_k8s.operators.learning import KEY
 from airflow_spark_k8s.operators.plan import Plan
 from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
@@ -39,28 +38,6 @@ SECRET = "correct-horse-battery"
 REFERENCE = ApplicationReference(
     namespace="spark", application="d-t", job_name="d-t-r0", job_uid="uid", ti_id="ti"
 )
-
-
-@pytest.fixture
-def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Makes a connection to a cluster that does not answer, nor ever will; its id comes back."""
-    for module in (conclusion, submission):
-        monkeypatch.setattr(module, "OUTAGE_SECONDS", 0.0)
-    server = {"clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}]}
-    server |= {"users": [{"name": "u", "user": {"token": "t"}}], "current-context": "x"}
-    server |= {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}
-
-    def make(**extra: Any) -> str:
-        content = {"conn_type": "spark_kubernetes", "extra": {"kube_config": server, **extra}}
-        monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps(content))
-        return "nowhere"
-
-    return make
-
-
-@pytest.fixture
-def nowhere(connection: Callable[..., str]) -> str:
-    return connection(image="apache/spark:4.3.0")
 
 
 def context(task_id: str) -> Any:

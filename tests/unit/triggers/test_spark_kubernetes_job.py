@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from airflow_spark_k8s.exceptions import InvalidConfiguration, WrongCluster
+from airflow_spark_k8s.exceptions import InvalidConfiguration, UnknownConnection, WrongCluster
 from airflow_spark_k8s.kube.cluster import JSON
+from airflow_spark_k8s.triggers import spark_kubernetes_job
 from airflow_spark_k8s.triggers.spark_kubernetes_job import SparkKubernetesJobTrigger
 
 from .jobs import NAMESPACE, JobsOnly, job
@@ -141,6 +142,23 @@ async def test_a_cluster_that_cannot_be_told_from_its_connection_ends_in_an_even
     assert "no such connection" in payload["error"]
     assert payload["reference"] == REFERENCE
     json.dumps(payload)
+
+
+async def test_a_connection_that_airflow_does_not_find_is_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spark_kubernetes_job, "_CONNECTION_PAUSES_SECONDS", (0, 0, 0))
+    waiting = trigger(Elsewhere())
+    answers = [UnknownConnection("conn_id", "c", "no such connection")] * 2
+
+    async def cluster() -> Any:
+        if answers:
+            raise answers.pop()
+        return waiting.world
+
+    monkeypatch.setattr(waiting, "_cluster", cluster)
+    (event,) = [event async for event in waiting.run()]
+    assert "wrong_cluster" in event.payload, "what the cluster says"
 
 
 async def test_a_connection_to_another_cluster_ends_in_an_event_of_its_own() -> None:

@@ -1,0 +1,92 @@
+"""What befalls a task whose arguments are right: Airflow is away, a variable changes, time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import threading
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+
+from airflow_spark_k8s.core.outcome import Outcome, Verdict
+from airflow_spark_k8s.exceptions import SparkKubernetesError, UnknownConnection
+from airflow_spark_k8s.operators import conclusion
+from airflow_spark_k8s.operators.spark_kubernetes_job import SparkKubernetesJobOperator
+from airflow_spark_k8s.operators.submission import Submission
+from tests.unit.operators.test_spark_kubernetes_job import (
+    REFERENCE,
+    Store,
+    context,
+    operator,
+    rendered,
+)
+
+OUTCOME = Outcome(
+    verdict=Verdict.SUCCEEDED, message="exit code 0", namespace="spark", application="d-t", job_name="d-t-r0"
+)
+
+
+def test_a_connection_that_airflow_does_not_find_may_be_looked_up_by_the_next_try() -> None:
+    with pytest.raises(UnknownConnection, match=r"conn_id='nope': no such connection.*did not answer"):
+        operator(conn_id="nope").execute(context("t"))
+
+
+class Deferring(SparkKubernetesJobOperator):
+    """Submits nothing, and defers."""
+
+    def _submit(self, *_: Any) -> Submission:
+        return Submission(REFERENCE, None)
+
+
+def test_a_resumed_task_uses_the_connection_that_it_has_submitted_with(
+    nowhere: str,
+) -> None:
+    task = Deferring(task_id="t", application="local:///pi.py", conn_id="{{ cluster }}")
+    first = rendered(task, cluster=nowhere)
+    with pytest.raises(TaskDeferred) as deferred:
+        first.execute(context("t"))
+    kwargs = json.loads(json.dumps(deferred.value.kwargs))
+    resumed = rendered(task, cluster="another")
+    event = {"reference": asdict(REFERENCE), "outcome": OUTCOME.as_dict()}
+    resumed.execute_complete(Store().context(), event, **kwargs)
+    assert resumed.conn_id == nowhere
+
+
+@pytest.mark.parametrize(
+    ("removed", "message"), [(True, "was removed"), (False, "may still run.*kubectl -n spark")]
+)
+def test_it_is_told_whether_an_application_without_a_trigger_was_removed(
+    nowhere: str, monkeypatch: pytest.MonkeyPatch, removed: bool, message: str
+) -> None:
+    task = operator(conn_id=nowhere)
+    if removed:
+        monkeypatch.setattr(task, "_with_cluster", lambda *_: True)
+    event = {"reference": asdict(REFERENCE), "error": "the trigger's reason"}
+    with pytest.raises(SparkKubernetesError, match=f"application d-t {message}") as raised:
+        task.execute_complete(context("t"), event)
+    assert "the trigger's reason" in str(raised.value)
+
+
+def test_time_that_is_up_in_the_last_step_does_not_change_the_verdict(
+    nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def up(*_: object) -> None:
+        raise AirflowTaskTimeout("time is up")  # as Airflow's alarm does
+
+    async def slow(*_: object, **__: object) -> Outcome:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+        await asyncio.Event().wait()
+        return OUTCOME
+
+    monkeypatch.setattr(conclusion, "conclude", slow)
+    before = signal.signal(signal.SIGALRM, up)
+    try:
+        event = {"reference": asdict(REFERENCE), "outcome": OUTCOME.as_dict()}
+        summary = operator(conn_id=nowhere).execute_complete(Store().context(), event)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert summary["verdict"] == Verdict.SUCCEEDED.value
