@@ -16,16 +16,25 @@ SUBMIT_SECONDS = 120.0
 
 
 async def submit_patiently(
-    cluster: Cluster, manifests: Manifests, identity: Identity, *, clock: Clock, report: Callable[[str], None]
+    cluster: Cluster,
+    manifests: Manifests,
+    identity: Identity,
+    *,
+    retry: bool = False,
+    clock: Clock,
+    report: Callable[[str], None],
 ) -> Submitted:
     """
     What `submit` returns, as soon as nothing is in its way any more.
 
+    :param retry: as `submit` takes it.
     :param report: is given a line about what is waited for, once a minute.
     :raises InvalidConfiguration: the name is taken by somebody else's Job, or a later try is at work.
     :raises ClusterError: the server refuses; what was in the way still is after `SUBMIT_SECONDS`.
     """
     patience = Patience(clock, SUBMIT_SECONDS, report)
     return await patience.of(
-        "submitting the application", lambda: submit(cluster, manifests, identity), also=(Conflict,)
+        "submitting the application",
+        lambda: submit(cluster, manifests, identity, retry=retry),
+        also=(Conflict,),
     )

@@ -19,6 +19,7 @@ from airflow_spark_k8s.core.labels import (
     LABEL_TRY,
 )
 from airflow_spark_k8s.core.next_job import owner_reference
+from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.pod_state import DRIVER_CONTAINER
 from airflow_spark_k8s.core.spec import ApplicationReference, Identity, Manifest, Manifests
 from airflow_spark_k8s.exceptions import (
@@ -34,6 +35,7 @@ from airflow_spark_k8s.exceptions import (
 from airflow_spark_k8s.kube.by_uid import delete, patch
 from airflow_spark_k8s.kube.cluster import MERGE_PATCH, Cluster
 from airflow_spark_k8s.kube.paths import collection_of, collection_path, object_path, path_of
+from airflow_spark_k8s.templates.context import TTL_SECONDS
 
 # A server also answers 409 to a creation: when others book on the same quota at that moment.
 _MAY_PASS = (ClusterUnreachable, ServerError, TooManyRequests, Conflict)
@@ -50,7 +52,9 @@ class Submitted:
     how: str  # "created", "adopted" or "adopted from try N"
 
 
-async def submit(cluster: Cluster, manifests: Manifests, identity: Identity) -> Submitted:
+async def submit(
+    cluster: Cluster, manifests: Manifests, identity: Identity, *, retry: bool = False
+) -> Submitted:
     """
     The application in the cluster: created, or found there from an earlier call or an earlier try.
 
@@ -58,11 +62,12 @@ async def submit(cluster: Cluster, manifests: Manifests, identity: Identity) -> 
     that an earlier try of the same task instance has running is taken over if its specification is the same;
     else it is removed, and its pods must have ended before a new one is created.
 
+    :param retry: nobody asked for another run: a success of an earlier try that no worker has read counts.
     :raises InvalidConfiguration: the name is taken by somebody else's Job, or a later try is at work.
     :raises Conflict: pods of an earlier try have not ended yet, or others got in the way: call again later.
     :raises ClusterError: the server refuses or does not answer.
     """
-    return await _Submission(cluster, manifests, identity).attempt()
+    return await _Submission(cluster, manifests, identity, retry).attempt()
 
 
 async def retain(cluster: Cluster, reference: ApplicationReference, seconds: int) -> None:
@@ -131,31 +136,39 @@ class _Job:
         state = self.state
         return state.phase is JobPhase.FAILED and state.outcome is None and not state.deleting
 
+    @property
+    def has_unread_success(self) -> bool:
+        """Whether it succeeded, and no worker has come to its last step, which sets the retention."""
+        state, retention = self.state, self.manifest["spec"].get("ttlSecondsAfterFinished")
+        succeeded = state.outcome is None or state.outcome.verdict is Verdict.SUCCEEDED
+        complete = state.phase is JobPhase.COMPLETE and state.finished and not state.deleting
+        return complete and succeeded and retention == TTL_SECONDS
+
+    def is_specified_by(self, spec_hash: str) -> bool:
+        return (self.manifest["metadata"].get("annotations") or {}).get(ANNOTATION_SPEC_HASH) == spec_hash
+
     def runs_as_wanted(self, spec_hash: str) -> bool:
         """Whether a later try with this specification may take it over, instead of starting anew."""
-        annotations = self.manifest["metadata"].get("annotations") or {}
         decided = self.state.reason is not None or self.state.outcome is not None or self.state.stopped
         # A suspended one has nothing running, and may lack objects that only its own try could make.
-        return annotations.get(ANNOTATION_SPEC_HASH) == spec_hash and not decided and not self.suspended
+        return self.is_specified_by(spec_hash) and not decided and not self.suspended
 
 
 class _Submission:
     """One application on its way into the cluster; every step may be repeated."""
 
-    def __init__(self, cluster: Cluster, manifests: Manifests, identity: Identity) -> None:
+    def __init__(self, cluster: Cluster, manifests: Manifests, identity: Identity, retry: bool) -> None:
         self._cluster = cluster
         self._manifests = manifests
         self._identity = identity
+        self._retry = retry
         self._namespace: str = manifests.job["metadata"]["namespace"]
 
     async def attempt(self) -> Submitted:
         jobs = await self._jobs()
         # A controller is still making such a Job; it is no business of a submission.
-        own = [
-            job
-            for job in jobs
-            if self._is_own(job) and not job.state.deleting and not job.state.in_the_making
-        ]
+        mine = filter(self._is_own, jobs)
+        own = [job for job in mine if not job.state.deleting and not job.state.in_the_making]
         if own:
             job, how = own[-1], ADOPTED
         else:
@@ -168,7 +181,10 @@ class _Submission:
         live = [job for job in others if job.live]
         failed = [job for job in others if job.may_be_continued]
         self._refuse_if_late(live + failed)
-        adoptable = [job for job in live if job.runs_as_wanted(self._manifests.spec_hash)]
+        wanted = self._manifests.spec_hash
+        adoptable = [job for job in live if job.runs_as_wanted(wanted)]
+        if self._retry and not live and not failed:
+            adoptable = [job for job in others if job.has_unread_success and job.is_specified_by(wanted)]
         kept = max(adoptable, key=lambda job: job.try_number, default=None)
         if await self._removed(live + failed, kept):
             # Another Job may have continued one of them just before it was removed: it would be there now.
@@ -265,7 +281,7 @@ class _Submission:
 
     def _prolonged(self, job: _Job) -> dict[str, int]:
         """The Job's deadline, extended by the time that the new try may take."""
-        before = job.manifest["spec"].get("activeDeadlineSeconds")
+        before = job.manifest["spec"].get("activeDeadlineSeconds") if job.live else None
         wanted = self._manifests.job["spec"].get("activeDeadlineSeconds")
         return {"activeDeadlineSeconds": before + wanted} if before and wanted else {}
 

@@ -64,6 +64,7 @@ class Plan:
     manifests: Manifests
     priority_fields: Mapping[str, str]  # role -> what names the priority class of its pods
     lesson: Lesson  # what earlier tries and runs add to the arguments
+    retry: bool = False  # Airflow's own, so that nobody has asked for another run
 
 
 def arguments_of(
@@ -133,7 +134,8 @@ def make_plan(
         executor_template=_template(arguments.executor_template, folders, field="executor_template"),
         filters=dag.get_template_env().filters,
     )
-    return Plan(application, identity, manifests, _priority_fields(request, manifests), learnt)
+    fields = _priority_fields(request, manifests)
+    return Plan(application, identity, manifests, fields, learnt, _is_retry(context))
 
 
 def _request(
@@ -207,3 +209,10 @@ def _identity(ti: Any) -> Identity:
 
     map_index = -1 if ti.map_index is None else ti.map_index
     return identify(deployment_id(), ti.dag_id, ti.task_id, ti.run_id, map_index, ti.try_number, str(ti.id))
+
+
+def _is_retry(context: Mapping[str, Any]) -> bool:
+    """Whether Airflow itself began this try: clearing a task raises the tries that it may have in all."""
+    ti, task = context["ti"], context.get("task")
+    most = getattr(ti, "max_tries", None)
+    return ti.try_number > 1 and task is not None and most is not None and most <= task.retries

@@ -130,7 +130,12 @@ async def _submit(cluster: ApiServer, checked: _Checked, log: Log, watching: Wat
 
     clock, plan = SystemClock(), checked.plan
     submitted = await submit_patiently(
-        cluster, plan.manifests, plan.identity, clock=clock, report=lambda line: log.info("%s", line)
+        cluster,
+        plan.manifests,
+        plan.identity,
+        retry=plan.retry,
+        clock=clock,
+        report=lambda line: log.info("%s", line),
     )
     reference = replace(submitted.reference, namespace_uid=checked.namespace_uid)
     log.info(

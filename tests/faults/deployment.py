@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from airflow_spark_k8s.local.airflow import LocalAirflow
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from tests.e2e.processes import objects_of, wait_until
@@ -206,6 +208,12 @@ class Run:
     @property
     def _folder(self) -> Path:
         return self.deployment.records / self.dag_id / self.run_id
+
+    def kill_worker(self) -> None:
+        """SIGKILL the task's process and the one that supervises it, as the end of their machine would."""
+        pid = self.task["pid"]
+        for process in (psutil.Process(pid).ppid(), pid):  # first who would tell of the other's end
+            os.kill(process, signal.SIGKILL)
 
     def _described(self) -> str:
         names = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.deployment import Deployment, Run, clear, mark
+from tests.faults.deployment import TASK_ID, Deployment, Run, clear, mark
 
 pytestmark = [pytest.mark.faults, pytest.mark.airflow, pytest.mark.spark, pytest.mark.timeout(600)]
 
@@ -12,6 +12,8 @@ PLACES = ("deferred", "on_worker")
 SCENARIOS = {
     **{f"{place}, {what}": place for place in PLACES for what in ("failed", "success", "cleared")},
     "worker dies": "worker_dies",
+    "watcher dies": "watcher_dies",
+    "last step dies": "last_step_dies",
 }
 
 
@@ -20,12 +22,15 @@ def runs(running_airflow: Deployment) -> dict[str, Run]:
     """A run for each scenario; all begin at once, since each waits most of the time."""
     running_airflow.repair()
     late = begun(running_airflow.begin("late"))  # alone: its time runs
-    return {"late": late, **{name: running_airflow.begin(dag_id) for name, dag_id in SCENARIOS.items()}}
+    runs = {name: running_airflow.begin(dag_id) for name, dag_id in SCENARIOS.items()}
+    begun(runs["last step dies"]).tell(0)
+    begun(runs["watcher dies"]).kill_worker()
+    return {"late": late, **runs}
 
 
 def begun(run: Run) -> Run:
     """The run, once its driver runs and is watched, by a trigger or on a worker."""
-    if run.dag_id == "on_worker":
+    if run.dag_id in ("on_worker", "watcher_dies"):
         run.await_that(lambda: run.drivers and run.logs("driver pod .* is running"), "a worker's look")
         assert run.state == "running"
     else:
@@ -76,6 +81,29 @@ def test_a_worker_killed_between_submission_and_deferral_has_its_driver_adopted(
     run.await_state("success")
     (driver,) = run.drivers
     assert run.record == [f"{driver} started", f"{driver} ended with 0"]
+    run.assert_kept(driver, "Succeeded")
+
+
+def test_a_worker_killed_while_it_watches_has_its_driver_adopted(runs: dict[str, Run]) -> None:
+    run = runs["watcher dies"]
+    run.await_that(lambda: run.logs("driver pod .* is running", try_number=2), "a look of the second try")
+    assert run.logs("Application .* is adopted from try 1", try_number=2)
+    run.tell(0)
+    run.await_state("success")
+    (driver,) = run.drivers
+    assert run.record == [f"{driver} started", f"{driver} ended with 0"]
+    run.assert_kept(driver, "Succeeded")
+
+
+def test_a_worker_killed_in_the_last_step_leaves_the_verdict_to_the_next_try(runs: dict[str, Run]) -> None:
+    run = runs["last step dies"]
+    run.await_state("success")
+    assert run.task["try_number"] == 2
+    assert run.logs("Application .* is adopted from try 1", try_number=2)
+    (driver,) = run.drivers
+    assert run.record == [f"{driver} started", f"{driver} ended with 0"]
+    summary = run.deployment.airflow.xcom(run.dag_id, run.run_id, TASK_ID)
+    assert (summary["verdict"], summary["driver_pod"]) == ("succeeded", driver)
     run.assert_kept(driver, "Succeeded")
 
 

@@ -46,6 +46,16 @@ class DiesBeforeDeferral(SparkKubernetesJobOperator):
         return super()._defer(reference, context)
 
 
+class DiesInTheLastStep(SparkKubernetesJobOperator):
+    """The worker's machine is gone when the application has ended, in the first try."""
+
+    def _conclude(self, hook: Any, reference: Any, outcome: Any, context: Any) -> Any:
+        if context["ti"].try_number == 1:
+            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._conclude(hook, reference, outcome, context)
+
+
 with DAG("deferred", schedule=None, start_date=START):
     SparkKubernetesJobOperator(**ARGUMENTS)
 
@@ -57,6 +67,12 @@ with DAG("late", schedule=None, start_date=START):
 
 with DAG("worker_dies", schedule=None, start_date=START):
     DiesBeforeDeferral(**{**ARGUMENTS, "retries": 1})
+
+with DAG("watcher_dies", schedule=None, start_date=START):
+    SparkKubernetesJobOperator(**{**ARGUMENTS, "deferrable": False, "retries": 1})
+
+with DAG("last_step_dies", schedule=None, start_date=START):
+    DiesInTheLastStep(**{**ARGUMENTS, "retries": 1})
 
 with DAG("with_spark", schedule=None, start_date=START):
     SparkKubernetesJobOperator(

@@ -21,6 +21,7 @@ from airflow_spark_k8s.exceptions import (
     TooManyRequests,
 )
 from airflow_spark_k8s.kube.submit import Submitted, retain, submit
+from airflow_spark_k8s.templates.context import TTL_SECONDS
 from tests.unit.kube.applications import JOBS, PODS, identity_of, manifests_of, running_pod
 from tests.unit.kube.fake_api import Died, FakeApi
 
@@ -210,6 +211,68 @@ async def test_a_job_that_is_taken_over_gets_the_new_trys_time_as_well() -> None
         manifests.job["spec"]["activeDeadlineSeconds"] = 900
         await submit(api, manifests, identity)
     assert api.objects[job_path(first)]["spec"]["activeDeadlineSeconds"] == 1800
+
+
+def verdict_on(job: dict[str, Any], verdict: Verdict) -> None:
+    name = job["metadata"]["name"]
+    outcome = Outcome(verdict=verdict, message="m", namespace="spark", application="a", job_name=name)
+    job["metadata"]["annotations"] |= outcome_annotation(outcome)
+
+
+async def ended(
+    condition: str = "Complete", verdict: Verdict | None = None, seconds: int = TTL_SECONDS
+) -> tuple[FakeApi, Submitted]:
+    """A cluster with the first try's application, which has ended; `seconds` is how long its Job stays."""
+    api, first = FakeApi(), identity_of(1)
+    before = await submitted(api, first)
+    job = api.objects[job_path(first)]
+    job["spec"] |= {"ttlSecondsAfterFinished": seconds, "activeDeadlineSeconds": 900}
+    finish(job, condition)
+    if verdict is not None:
+        verdict_on(job, verdict)
+    return api, before
+
+
+async def retried(api: FakeApi, *, retry: bool = True, spec_hash: str = "hash-1") -> Submitted:
+    manifests = manifests_of(identity_of(2), spec_hash=spec_hash)
+    manifests.job["spec"]["activeDeadlineSeconds"] = 900
+    return await submit(api, manifests, identity_of(2), retry=retry, sleep=Clock().sleep)
+
+
+@pytest.mark.parametrize("verdict", [None, Verdict.SUCCEEDED], ids=["nobody has seen it", "it is recorded"])
+async def test_a_success_that_no_worker_has_read_is_the_retrys(verdict: Verdict | None) -> None:
+    api, before = await ended(verdict=verdict)
+    after = await retried(api)
+    assert after.how == "adopted from try 1"
+    assert after.reference.job_uid == before.reference.job_uid
+    assert len(api.of_kind("jobs")) == 1
+    job = api.objects[job_path(identity_of(1))]
+    assert job["metadata"]["labels"][LABEL_TI_ID] == "ti-2"
+    assert job["spec"]["activeDeadlineSeconds"] == 900
+
+
+async def test_whoever_clears_a_task_gets_another_run() -> None:
+    api, _ = await ended(verdict=Verdict.SUCCEEDED)
+    assert (await retried(api, retry=False)).how == "created"
+
+
+async def test_a_success_of_another_specification_is_no_success_of_the_retry() -> None:
+    api, _ = await ended(verdict=Verdict.SUCCEEDED)
+    assert (await retried(api, spec_hash="hash-2")).how == "created"
+
+
+async def test_a_success_that_a_worker_has_read_does_not_end_another_try() -> None:
+    api, _ = await ended(verdict=Verdict.SUCCEEDED, seconds=600)
+    assert (await retried(api)).how == "created"
+
+
+@pytest.mark.parametrize(
+    ("condition", "verdict"),
+    [("Failed", Verdict.DRIVER_FAILED), ("Complete", Verdict.DRIVER_LOST)],
+)
+async def test_a_failure_that_nobody_has_read_is_not_the_retrys(condition: str, verdict: Verdict) -> None:
+    api, _ = await ended(condition, verdict)
+    assert (await retried(api)).how == "created"
 
 
 async def test_an_earlier_try_with_another_specification_is_removed_and_its_pods_are_waited_for() -> None:

@@ -20,6 +20,7 @@ from airflow_spark_k8s.operators.submission import Submission
 from tests.unit.operators.test_spark_kubernetes_job import (
     REFERENCE,
     Store,
+    WithoutCluster,
     context,
     operator,
     rendered,
@@ -90,3 +91,23 @@ def test_time_that_is_up_in_the_last_step_does_not_change_the_verdict(
     finally:
         signal.signal(signal.SIGALRM, before)
     assert summary["verdict"] == Verdict.SUCCEEDED.value
+
+
+@pytest.mark.parametrize(
+    ("try_number", "max_tries", "retry"),
+    [
+        pytest.param(1, 2, False, id="the first try"),
+        pytest.param(2, 2, True, id="Airflow's own retry"),
+        pytest.param(2, 3, False, id="cleared after the first try"),
+        pytest.param(4, 5, False, id="cleared when no retry was left"),
+    ],
+)
+def test_airflows_own_retry_is_told_from_a_task_that_was_cleared(
+    nowhere: str, try_number: int, max_tries: int, retry: bool
+) -> None:
+    task = WithoutCluster(task_id="t", application="local:///pi.py", conn_id=nowhere, retries=2)
+    made = {**Store().context(), "task": task}
+    made["ti"].try_number, made["ti"].max_tries = try_number, max_tries
+    task.execute(made)  # type: ignore[arg-type]
+    (plan,) = task.plans
+    assert plan.retry is retry
