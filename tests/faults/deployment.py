@@ -84,6 +84,7 @@ class Deployment:
 
     def repair(self) -> None:
         """Start what does not run, and return when it works."""
+        self.database.resume()
         names = (*COMPONENTS, *TRIGGERERS)
         self.start(*(n for n in names if n not in self.started or self.airflow.process(n).poll() is not None))
 

@@ -48,6 +48,7 @@ class PostgreSQL:
 
     programs: Path
     folder: Path = field(init=False)
+    _owner: dict[str, Any] = field(init=False, default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
 
     @property
@@ -70,11 +71,34 @@ class PostgreSQL:
 
     def stop(self) -> None:
         """End the server and remove its folder; safe to call twice."""
+        self.halt()
+        self._process = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def halt(self) -> None:
+        """End the server, and with it every connection; its data stays."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # "fast": connections are cut
             self._process.wait()
-            self._process = None
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def resume(self) -> None:
+        """Start the server if it does not run."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        settings = {**_SETTINGS, "unix_socket_directories": str(self.folder)}
+        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C goes to the whole foreground group; the tests decide when the server ends.
+                start_new_session=True,
+                cwd=self.folder,
+                **self._owner,
+            )
+        self._wait_until_ready()
 
     def execute(self, statement: str, values: tuple[Any, ...] = ()) -> int:
         """Run and commit one statement; returns the number of rows it touched."""
@@ -87,11 +111,11 @@ class PostgreSQL:
             connection.close()
 
     def _start(self) -> None:
-        owner = _owner(self.folder)
-        data = self.folder / "data"
-        create = [self.programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8"]
+        owner = self._owner = _owner(self.folder)
+        data = str(self.folder / "data")
+        create = [str(self.programs / "initdb"), "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8"]
         done = subprocess.run(
-            [*map(str, create), "--no-locale", "--no-sync"],
+            [*create, "--no-locale", "--no-sync"],
             capture_output=True,
             text=True,
             check=False,
@@ -100,20 +124,7 @@ class PostgreSQL:
         )
         if done.returncode != 0:
             raise RuntimeError(f"initdb failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        settings = {**_SETTINGS, "unix_socket_directories": str(self.folder)}
-        options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        with (self.folder / "server.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [str(self.programs / "postgres"), "-D", str(data), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C goes to the whole foreground group; the tests decide when the server ends.
-                start_new_session=True,
-                cwd=self.folder,
-                **owner,
-            )
-        self._wait_until_ready()
+        self.resume()
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
