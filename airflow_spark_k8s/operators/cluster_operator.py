@@ -39,14 +39,20 @@ class ClusterOperator(ConfOperator):
         return SparkKubernetesHook(self.conn_id)
 
     def _remove(
-        self, hook: SparkKubernetesHook, namespace: str, ti_id: str, of: ApplicationReference | None = None
+        self,
+        hook: SparkKubernetesHook,
+        namespace: str,
+        ti_id: str,
+        of: ApplicationReference | None = None,
+        *,
+        only_running: bool = False,
     ) -> bool:
-        """Whether nothing of the task instance is left."""
+        """Whether nothing of the task instance is left, or nothing that has not ended."""
         from airflow_spark_k8s.triggers.removal import remove_applications
 
         async def removed(cluster: Cluster) -> None:
             async with asyncio.timeout(_KILL_SECONDS):
-                for job in await remove_applications(cluster, namespace, ti_id):
+                for job in await remove_applications(cluster, namespace, ti_id, only_running=only_running):
                     self.log.info("Removed Job %s in namespace %s", job, namespace)
 
         return self._with_cluster(hook, of, removed)

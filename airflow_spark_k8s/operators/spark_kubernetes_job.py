@@ -13,7 +13,12 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
 
 from airflow_spark_k8s.exceptions import (
     Forbidden,
@@ -226,6 +231,28 @@ class SparkKubernetesJobOperator(RecoveryOperator):
             raise AirflowFailException(str(error)) from error
         removed = self._remove(hook, reference.namespace, reference.ti_id, reference)
         raise unwatched(reference, event["error"], removed=removed)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        What `next_method` returns.
+
+        Airflow may have given up the trigger: it could not be loaded, or no triggerer was there for too long.
+        Then nobody watches the application any more, and what runs of it is removed.
+        """
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout):
+            self._give_up(context)
+            raise
+
+    def _give_up(self, context: Context) -> None:
+        try:
+            hook, plan = self._plan(context, NOTHING)
+            # A success that nobody has read is left for a retry.
+            self._remove(hook, plan.application.namespace, plan.identity.ti_id, only_running=True)
+        except Exception as error:
+            # The reader of the log wants to know why the task failed, not what came after it.
+            self.log.warning("The application may still run: %s: %s", type(error).__name__, error)
 
     def _start(self, context: Context) -> tuple[SparkKubernetesHook, Submission]:
         hook, plan = self._plan(context, self._recalled(context))

@@ -6,11 +6,12 @@ import asyncio
 import json
 import signal
 import threading
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout, TaskDeferred
 
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.exceptions import SparkKubernetesError, UnknownConnection
@@ -25,6 +26,7 @@ from tests.unit.operators.test_spark_kubernetes_job import (
     operator,
     rendered,
 )
+from tests.unit.triggers.jobs import NAMESPACE, JobsOnly, job
 
 OUTCOME = Outcome(
     verdict=Verdict.SUCCEEDED, message="exit code 0", namespace="spark", application="d-t", job_name="d-t-r0"
@@ -111,3 +113,28 @@ def test_airflows_own_retry_is_told_from_a_task_that_was_cleared(
     task.execute(made)  # type: ignore[arg-type]
     (plan,) = task.plans
     assert plan.retry is retry
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"), [("Trigger failure", TaskDeferralError), ("Trigger timeout", TaskDeferralTimeout)]
+)
+def test_a_task_whose_trigger_airflow_gave_up_removes_what_runs(
+    nowhere: str, monkeypatch: pytest.MonkeyPatch, reason: str, error: type[Exception]
+) -> None:
+    task = operator(conn_id=nowhere, namespace=NAMESPACE)
+    cluster = JobsOnly(job("over-r0", "ti", ended=True), job("running-r0", "ti"), job("others-r0", "ti-2"))
+
+    def use(_hook: object, _reference: object, use: Callable[[Any], Coroutine[Any, Any, None]]) -> bool:
+        asyncio.run(use(cluster))
+        return True
+
+    monkeypatch.setattr(task, "_with_cluster", use)
+    with pytest.raises(error, match=reason):
+        task.resume_execution("__fail__", {"error": reason}, context("t"))
+    assert list(cluster.jobs) == ["over-r0", "others-r0"]
+
+
+def test_what_airflow_says_of_a_trigger_is_not_hidden_by_a_cluster_that_is_away(nowhere: str) -> None:
+    for conn_id in (nowhere, "nope"):
+        with pytest.raises(TaskDeferralError, match="Trigger failure"):
+            operator(conn_id=conn_id).resume_execution("__fail__", {"error": "Trigger failure"}, context("t"))
