@@ -13,7 +13,16 @@ from tests.e2e.processes import copy_dags
 from tests.faults.deployment import FASTER, Deployment
 from tests.faults.postgresql import PostgreSQL, binaries
 
-DAGS = ("deferred", "on_worker", "late", "worker_dies", "watcher_dies", "last_step_dies", "with_spark")
+DAGS = (
+    "deferred",
+    "on_worker",
+    "late",
+    "worker_dies",
+    "watcher_dies",
+    "last_step_dies",
+    "given_up",
+    "with_spark",
+)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ SCENARIOS = {
     "worker dies": "worker_dies",
     "watcher dies": "watcher_dies",
     "last step dies": "last_step_dies",
+    "given up": "given_up",
 }
 
 
@@ -105,6 +106,15 @@ def test_a_worker_killed_in_the_last_step_leaves_the_verdict_to_the_next_try(run
     summary = run.deployment.airflow.xcom(run.dag_id, run.run_id, TASK_ID)
     assert (summary["verdict"], summary["driver_pod"]) == ("succeeded", driver)
     run.assert_kept(driver, "Succeeded")
+
+
+def test_nothing_is_left_of_a_task_whose_trigger_airflow_gave_up(runs: dict[str, Run]) -> None:
+    run = runs["given up"]
+    run.await_state("failed")
+    assert run.logs("Removed Job")
+    run.await_gone()
+    (driver,) = run.drivers
+    assert run.record == [f"{driver} started", f"{driver} stopped"]
 
 
 def test_nothing_is_left_of_a_deferred_task_that_runs_out_of_time(runs: dict[str, Run]) -> None:

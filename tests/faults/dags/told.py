@@ -3,7 +3,7 @@
 import os
 import signal
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pendulum
 from airflow.sdk import DAG
@@ -56,6 +56,13 @@ class DiesInTheLastStep(SparkKubernetesJobOperator):
         return super()._conclude(hook, reference, outcome, context)
 
 
+class GivenUp(SparkKubernetesJobOperator):
+    """Airflow gives up its trigger while that watches."""
+
+    def defer(self, **arguments: Any) -> NoReturn:
+        super().defer(**{**arguments, "timeout": timedelta(seconds=30)})
+
+
 with DAG("deferred", schedule=None, start_date=START):
     SparkKubernetesJobOperator(**ARGUMENTS)
 
@@ -73,6 +80,9 @@ with DAG("watcher_dies", schedule=None, start_date=START):
 
 with DAG("last_step_dies", schedule=None, start_date=START):
     DiesInTheLastStep(**{**ARGUMENTS, "retries": 1})
+
+with DAG("given_up", schedule=None, start_date=START):
+    GivenUp(**ARGUMENTS)
 
 with DAG("with_spark", schedule=None, start_date=START):
     SparkKubernetesJobOperator(
