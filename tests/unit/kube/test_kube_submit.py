@@ -236,7 +236,7 @@ async def ended(
 async def retried(api: FakeApi, *, retry: bool = True, spec_hash: str = "hash-1") -> Submitted:
     manifests = manifests_of(identity_of(2), spec_hash=spec_hash)
     manifests.job["spec"]["activeDeadlineSeconds"] = 900
-    return await submit(api, manifests, identity_of(2), retry=retry, sleep=Clock().sleep)
+    return await submit(api, manifests, identity_of(2), retry=retry)
 
 
 @pytest.mark.parametrize("verdict", [None, Verdict.SUCCEEDED], ids=["nobody has seen it", "it is recorded"])
