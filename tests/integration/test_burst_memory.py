@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.executor_pod import EXECUTOR_CONTAINER, executor_pod
 from airflow_spark_k8s.core.identity import identify
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
@@ -22,7 +23,6 @@ from airflow_spark_k8s.core.resolve import resolve
 from airflow_spark_k8s.core.spec import Application, Identity, Manifest, UserFile
 from airflow_spark_k8s.hooks.spark_kubernetes import ConnectionSettings, connection_settings
 from airflow_spark_k8s.kube.client import ApiServer
-from airflow_spark_k8s.kube.submit import submit
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from airflow_spark_k8s.templates.render import render
 
@@ -112,7 +112,9 @@ async def test_an_executor_may_use_more_than_its_request_and_dies_above_its_limi
 @pytest.mark.spark
 async def test_half_of_the_executors_of_a_spark_application_burst(stage: Stage) -> None:
     manifests = render(stage.application("0.5"), stage.identity, context={}, auth_secret=uuid.uuid4().bytes)
-    submitted = await submit(stage.server, manifests, stage.identity)
+    submitted = await submit_patiently(
+        stage.server, manifests, stage.identity, clock=SystemClock(), report=print
+    )
     lines: list[str] = []
     controlled = asyncio.ensure_future(
         run(

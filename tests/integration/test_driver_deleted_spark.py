@@ -12,6 +12,7 @@ import pytest
 
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.identity import identify
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION
 from airflow_spark_k8s.core.outcome import Verdict
@@ -23,7 +24,7 @@ from airflow_spark_k8s.exceptions import ClusterError
 from airflow_spark_k8s.hooks.spark_kubernetes import connection_settings
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.paths import collection_path, object_path
-from airflow_spark_k8s.kube.submit import driver_log, retain, submit
+from airflow_spark_k8s.kube.submit import driver_log, retain
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from airflow_spark_k8s.templates.render import render
 from tests.integration.test_roles import SMALL
@@ -103,7 +104,9 @@ async def test_a_driver_that_is_deleted_in_mid_job(
     manifests = render(resolve(request), identity, context={}, auth_secret=os.urandom(32))
     lines: list[str] = []
     async with await ApiServer.open(settings.cluster) as server:
-        reference = (await submit(server, manifests, identity)).reference
+        reference = (
+            await submit_patiently(server, manifests, identity, clock=SystemClock(), report=print)
+        ).reference
         application = Application(server, settings.namespace, reference.application)
         somebody = asyncio.ensure_future(application.delete_in_mid_job(grace_seconds))
         outcome = await run(

@@ -18,6 +18,7 @@ import yaml
 from airflow_spark_k8s.cli import main
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.identity import identify
 from airflow_spark_k8s.core.labels import LABEL_APPLICATION, LABEL_TASK_INSTANCE, LABEL_TI_ID
 from airflow_spark_k8s.core.outcome import Verdict
@@ -32,7 +33,7 @@ from airflow_spark_k8s.kube.node_sizes import size_warnings
 from airflow_spark_k8s.kube.paths import collection_path
 from airflow_spark_k8s.kube.preflight import preflight
 from airflow_spark_k8s.kube.roles import AIRFLOW_ROLE, CLUSTER_RIGHTS, DRIVER_RIGHTS
-from airflow_spark_k8s.kube.submit import driver_log, retain, submit
+from airflow_spark_k8s.kube.submit import driver_log, retain
 from airflow_spark_k8s.local.api import Api
 from airflow_spark_k8s.local.authorization import RoleAuthorizer
 from airflow_spark_k8s.local.client import InProcessCluster
@@ -77,7 +78,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def submitted(cluster: Any, manifests: Manifests, identity: Identity) -> ApplicationReference:
     uid = await namespace_uid(cluster, NAMESPACE)
-    done = await submit(cluster, manifests, identity)
+    done = await submit_patiently(cluster, manifests, identity, clock=SystemClock(), report=print)
     return replace(done.reference, namespace_uid=uid)
 
 

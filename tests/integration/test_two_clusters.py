@@ -10,11 +10,11 @@ import pytest
 
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.hooks.spark_kubernetes import connection_settings
 from airflow_spark_k8s.kube.client import ApiServer
 from airflow_spark_k8s.kube.paths import collection_path
-from airflow_spark_k8s.kube.submit import submit
 from airflow_spark_k8s.local.cluster import LocalCluster
 from tests.integration.dying_worker import identity_of, manifests_of
 
@@ -31,7 +31,9 @@ async def run_on(cluster: LocalCluster) -> tuple[Outcome, list[str]]:
     """The outcome of an application, and the Jobs that its cluster has then."""
     settings, identity = connection_settings(cluster.connection_extra()), identity_of(uuid.uuid4().hex, 1)
     async with await ApiServer.open(settings.cluster) as server:
-        submitted = await submit(server, manifests_of(settings, identity), identity)
+        submitted = await submit_patiently(
+            server, manifests_of(settings, identity), identity, clock=SystemClock(), report=print
+        )
         outcome = await run(
             server,
             submitted.reference,

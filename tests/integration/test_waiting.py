@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import kill, run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.identity import identify
 from airflow_spark_k8s.core.outcome import Outcome, Verdict
 from airflow_spark_k8s.core.request import ApplicationRequest
@@ -20,7 +21,6 @@ from airflow_spark_k8s.core.resolve import resolve
 from airflow_spark_k8s.core.spec import ApplicationReference
 from airflow_spark_k8s.hooks.spark_kubernetes import ConnectionSettings, connection_settings
 from airflow_spark_k8s.kube.client import ApiServer
-from airflow_spark_k8s.kube.submit import submit
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from airflow_spark_k8s.templates.render import render
 
@@ -87,7 +87,9 @@ class Stage:
         run_id = uuid.uuid4().hex
         identity = identify("tests", "waiting", "driver", run_id, -1, 1, run_id)
         manifests = render(resolve(request), identity, context={}, auth_secret=uuid.uuid4().bytes)
-        submitted = await submit(self.server, manifests, identity)
+        submitted = await submit_patiently(
+            self.server, manifests, identity, clock=SystemClock(), report=print
+        )
         self.submitted.append(submitted.reference)
         return Watched(self.server, submitted.reference)
 

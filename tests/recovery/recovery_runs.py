@@ -12,6 +12,7 @@ from pathlib import Path
 
 from airflow_spark_k8s.controller.clock import SystemClock
 from airflow_spark_k8s.controller.loop import run
+from airflow_spark_k8s.controller.submission import submit_patiently
 from airflow_spark_k8s.core.identity import identify
 from airflow_spark_k8s.core.outcome import ExecutorRecord, Outcome
 from airflow_spark_k8s.core.request import ApplicationRequest
@@ -19,7 +20,7 @@ from airflow_spark_k8s.core.resolve import resolve
 from airflow_spark_k8s.core.spec import UserFile
 from airflow_spark_k8s.hooks.spark_kubernetes import connection_settings
 from airflow_spark_k8s.kube.client import ApiServer
-from airflow_spark_k8s.kube.submit import driver_log, retain, submit
+from airflow_spark_k8s.kube.submit import driver_log, retain
 from airflow_spark_k8s.local.pytest_plugin import SparkCluster
 from airflow_spark_k8s.templates.render import render
 
@@ -88,7 +89,7 @@ async def run_job(cluster: SparkCluster, job: str, arguments: str, conf: Mapping
     manifests = render(resolve(request), identity, context={}, auth_secret=os.urandom(32))
     lines: list[str] = []
     async with await ApiServer.open(settings.cluster) as server:
-        submitted = await submit(server, manifests, identity)
+        submitted = await submit_patiently(server, manifests, identity, clock=SystemClock(), report=print)
         outcome = await run(
             server,
             submitted.reference,
