@@ -115,7 +115,7 @@ def _job_lines(scene: Scene) -> Iterator[Line]:
     elif lacks_driver(scene):
         yield from _no_driver_lines(scene, name)
     if RESTART in scene.state.troubles:
-        text = f"the application cannot be started again: {scene.state.troubles[RESTART]}; trying again"
+        text = f"the application cannot be started again: {scene.state.troubles[RESTART].text}; trying again"
         yield Line("restart refused", text, repeat_seconds=REPEAT_SECONDS)
     if scene.observed.events_refused is not None:
         text = f"why pods wait is known only from their status: {scene.observed.events_refused}"

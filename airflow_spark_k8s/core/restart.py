@@ -51,7 +51,7 @@ def may_restart(scene: Scene) -> bool:
 def is_refused(scene: Scene) -> bool:
     """Whether the cluster has refused the next Job, again and again."""
     refused = scene.state.refused
-    return refused is not None and scene.now - refused.at >= REFUSED_SECONDS
+    return refused is not None and refused.lasted_seconds >= REFUSED_SECONDS
 
 
 def restart_actions(scene: Scene) -> Iterator[Action]:
@@ -78,7 +78,7 @@ def restart_due(scene: Scene) -> float | None:
         return None
     refused = scene.state.refused
     moments = [scene.since["job failed", job.uid] + job.grace_seconds + SAFETY_SECONDS]
-    moments += [] if refused is None else [refused.at + REFUSED_SECONDS]
+    moments += [] if refused is None else [refused.since + REFUSED_SECONDS]
     return min((moment for moment in moments if moment > scene.now), default=None)
 
 

@@ -11,7 +11,7 @@ from airflow_spark_k8s.core.fleet import Fleet
 from airflow_spark_k8s.core.outcome import Verdict
 from airflow_spark_k8s.core.pod_state import Pending, PodState, Running
 from airflow_spark_k8s.core.snapshot import DriverPod
-from airflow_spark_k8s.core.state import Key, Scene
+from airflow_spark_k8s.core.state import CREATE, Key, Scene
 from airflow_spark_k8s.core.verdict import Judgement
 from airflow_spark_k8s.core.waiting import (
     PULL_REASONS,
@@ -165,8 +165,12 @@ def _executors_wait(scene: Scene, fleet: Fleet | None) -> Judgement | None:
 
 
 def _executors_refused(scene: Scene, fleet: Fleet | None) -> Judgement | None:
+    """They have been refused that long, and still were at the last attempt: that may be a while ago."""
     wait = create_wait(scene)
-    if fleet is None or wait is None or scene.age(*_executors_key(fleet, "refused")) < REFUSED_SECONDS:
+    since = None if fleet is None else scene.since.get(_executors_key(fleet, "refused"))
+    if fleet is None or wait is None or since is None:
+        return None
+    if scene.state.troubles[CREATE].at < since + REFUSED_SECONDS:
         return None
     return _no_executor(fleet, f"no executor can be created: {wait.message}", wait)
 

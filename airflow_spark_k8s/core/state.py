@@ -63,6 +63,20 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """The cluster refuses something, whenever it is asked."""
+
+    text: str  # of the last answer
+    since: float  # the first answer of that kind
+    at: float  # the last one
+
+    @property
+    def lasted_seconds(self) -> float:
+        """How long it is certain to have lasted: nobody knows whether it still does."""
+        return self.at - self.since
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Memory of one controller."""
 
@@ -78,7 +92,7 @@ class State:
     last: Mapping[int, ExecutorPod] = field(default_factory=dict)  # every executor seen, as it was seen last
     since: Mapping[Key, float] = field(default_factory=dict)  # conditions that hold -> first noticed
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)  # kind of call -> waiting after failures
-    troubles: Mapping[str, str] = field(default_factory=dict)  # kind of call -> why it failed last
+    troubles: Mapping[str, Said] = field(default_factory=dict)  # kind of call -> why it failed last
     deleted: Mapping[str, float] = field(
         default_factory=dict
     )  # uid of a pod or Job -> when its deletion was asked for
@@ -88,7 +102,7 @@ class State:
     said: Mapping[str, Said] = field(default_factory=dict)  # topic -> last line
     outcome: Outcome | None = None  # decided, perhaps not recorded yet
     listed_at: float = -math.inf  # when the pods were last asked for by a list of their own
-    refused: Said | None = None  # why, and since when, the cluster refuses another Job; None: it does not
+    refused: Refusal | None = None  # of another Job; None: it was not refused
 
     def backoff(self, kind: str) -> Backoff:
         """Waiting after failures of this kind of call."""
@@ -190,7 +204,8 @@ def _after_restart(state: State, result: Result, sent_at: float) -> State:
         return replace(state, refused=None)
     if result.trouble is not Trouble.REFUSED:
         return state
-    return replace(state, refused=Said(result.message, state.refused.at if state.refused else sent_at))
+    since = state.refused.since if state.refused else sent_at
+    return replace(state, refused=Refusal(result.message, since, sent_at))
 
 
 def _after_creation(state: State, number: int, trouble: Trouble, sent_at: float) -> State:
@@ -231,7 +246,7 @@ def _with_backoffs(state: State, results: tuple[Result, ...], now: float, jitter
             backoffs[kind] = before.failed(now, jitter=jitter, at_least_seconds=asked)
             refused = [result.message for result in failed if result.trouble is not Trouble.CONFLICT]
             if refused:
-                troubles[kind] = refused[0]
+                troubles[kind] = Said(refused[0], now)
         elif of_kind:
             backoffs.pop(kind, None)
             troubles.pop(kind, None)

@@ -135,7 +135,7 @@ def create_wait(scene: Scene) -> Wait | None:
     trouble = scene.state.troubles.get(CREATE)
     if trouble is None:
         return None
-    why = refusal(trouble)
+    why = refusal(trouble.text)
     return Wait("FailedCreate", why.text, why.cause)
 
 

@@ -187,13 +187,24 @@ def test_a_refusal_that_lasts_is_a_loss_that_says_why() -> None:
     assert acts(plan) == ()
     assert "the application cannot be started again: as the server says; trying again" in says(plan)
     teller.look(view(PROVED, MARKED), after=2)
-    plan = teller.look(view(PROVED, MARKED), after=297)
+    plan = teller.look(view(PROVED, MARKED), after=290)
     assert acts(plan) == (AGAIN,)
     assert plan.requeue_after_seconds is not None
+    assert acts(teller.look(view(PROVED, MARKED), after=10)) == (AGAIN,)
     (record,) = acts(teller.look(view(PROVED, MARKED), after=1))
     assert isinstance(record, RecordOutcome)
     assert record.outcome.verdict is Verdict.DRIVER_LOST
     assert "refuses to start it again as Job app-r1: as the server says" in record.outcome.message
+
+
+def test_a_refusal_that_was_not_repeated_proves_nothing() -> None:
+    teller = story()
+    answers = [Trouble.REFUSED]
+    teller.fails = lambda action: answers[0] if isinstance(action, StartAgain) else Trouble.NONE
+    assert acts(teller.look(view(PROVED, MARKED))) == (AGAIN,)
+    answers[0] = Trouble.UNCERTAIN
+    for _ in range(10):
+        assert acts(teller.look(view(PROVED, MARKED), after=100)) == (AGAIN,)
 
 
 def test_a_refusal_that_is_over_is_forgotten() -> None:

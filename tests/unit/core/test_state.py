@@ -11,7 +11,7 @@ from airflow_spark_k8s.core.actions import (
 )
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.history import History
-from airflow_spark_k8s.core.state import CREATE, JOB, Claim, State, absorb
+from airflow_spark_k8s.core.state import CREATE, JOB, Claim, Said, State, absorb
 
 BEFORE = State("me", driver_uid="u", free=frozenset({1, 2, 3}))
 
@@ -39,7 +39,7 @@ def test_a_refused_pod_may_be_tried_again_and_an_uncertain_one_may_not() -> None
     assert (after.requested, after.free) == ({}, {1, 2})
     assert after.backoff(CREATE).until == 12.0 + 7.0
     assert after.backoff(CREATE).failures == 1
-    assert after.troubles == {CREATE: "quota"}
+    assert after.troubles == {CREATE: Said("quota", 12.0)}
 
 
 def test_a_success_ends_the_waiting() -> None:
