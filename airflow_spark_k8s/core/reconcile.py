@@ -32,7 +32,13 @@ from airflow_spark_k8s.core.progress import Progress, outcome_of, progress
 from airflow_spark_k8s.core.restart import driver_uids, may_restart, restart_actions, restart_due
 from airflow_spark_k8s.core.sight import BLIND, sight_due, sight_lost
 from airflow_spark_k8s.core.snapshot import Observed
-from airflow_spark_k8s.core.start import start_conditions, start_due, start_failure, with_cause
+from airflow_spark_k8s.core.start import (
+    is_start_doubtful,
+    start_conditions,
+    start_due,
+    start_failure,
+    with_cause,
+)
 from airflow_spark_k8s.core.state import DELETE, JOB, LIST, MARK, Desired, Key, Scene, State
 from airflow_spark_k8s.core.verdict import (
     Judgement,
@@ -230,7 +236,7 @@ def _cleaning(scene: Scene, fleet: Fleet | None) -> Cleanup | None:
 
 
 def _control(scene: Scene, fleet: Fleet | None, cleaning: Cleanup | None) -> Step:
-    actions: list[Action] = [*_driver_records(scene), *_searches(scene), *restart_actions(scene)]
+    actions: list[Action] = [*_driver_records(scene), *_searches(scene, fleet), *restart_actions(scene)]
     actions += removals_by_force(scene)
     if fleet is None or cleaning is None:
         dues = [restart_due(scene), lost_node_due(scene), _backoff_due(scene)]
@@ -280,9 +286,10 @@ def _driver_records(scene: Scene) -> Iterable[RecordDrivers]:
         yield RecordDrivers(job.name, job.resource_version, uids)
 
 
-def _searches(scene: Scene) -> Iterable[ListPods]:
+def _searches(scene: Scene, fleet: Fleet | None) -> Iterable[ListPods]:
     """The Job and its pods are watched separately: the driver's end may be late, or its watch silent."""
-    if lacks_evidence(scene) and not may_restart(scene) and scene.state.backoff(LIST).open(scene.now):
+    doubtful = is_start_doubtful(scene, fleet) or (lacks_evidence(scene) and not may_restart(scene))
+    if doubtful and scene.state.backoff(LIST).open(scene.now):
         yield ListPods()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from airflow_spark_k8s.core.cause import HOPELESS_CAUSES, Cause
@@ -77,6 +77,20 @@ def start_failure(scene: Scene, fleet: Fleet | None) -> Judgement | None:
 
 def start_due(scene: Scene, fleet: Fleet | None) -> float | None:
     """When `start_failure` may say something although nothing happens."""
+    return min((moment for moment in _moments(scene, fleet) if moment > scene.now), default=None)
+
+
+def is_start_doubtful(scene: Scene, fleet: Fleet | None) -> bool:
+    """
+    Whether something has waited for too long, as far as the watch tells: the pods are to be listed.
+
+    The watch may be silent, or the API server away, and a pod have started in the meantime.
+    """
+    return any(scene.state.listed_at < moment <= scene.now for moment in _moments(scene, fleet))
+
+
+def _moments(scene: Scene, fleet: Fleet | None) -> Iterator[float]:
+    """When what waits will have waited for too long, or has."""
     driver = scene.observed.driver
     limits: list[tuple[Key, float]] = [(_REFUSED, REFUSED_SECONDS)]
     if driver is not None:
@@ -84,8 +98,12 @@ def start_due(scene: Scene, fleet: Fleet | None) -> float | None:
     if fleet is not None:
         limits.append((_executors_key(fleet, "refused"), REFUSED_SECONDS))
         limits.append((_executors_key(fleet, "waiting"), _hopeless_seconds(fleet) or 0.0))
-    moments = (scene.since[key] + limit for key, limit in limits if key in scene.since)
-    return min((moment for moment in moments if moment > scene.now), default=None)
+    yield from (scene.since[key] + limit for key, limit in limits if key in scene.since)
+
+
+def _has_lasted(scene: Scene, seconds: float, key: Key) -> bool:
+    """Whether a condition has held that long, and did so still when the pods were listed after that."""
+    return key in scene.since and scene.state.listed_at >= scene.since[key] + seconds
 
 
 def with_cause(scene: Scene, fleet: Fleet | None, judgement: Judgement) -> Judgement:
@@ -116,7 +134,7 @@ def _driver_waits(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     if driver is None or wait is None:
         return None
     limit, key = HOPELESS_SECONDS.get(wait.reason), _waiting_key(driver.uid, wait.reason)
-    if limit is None or scene.age(*key) < limit:
+    if limit is None or not _has_lasted(scene, limit, key):
         return None
     return _cannot_start(driver, wait)
 
@@ -146,7 +164,7 @@ def _cannot_start(driver: DriverPod, wait: Wait) -> Judgement:
 
 def _driver_refused(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     job, wait = scene.observed.job, job_wait(scene)
-    if job is None or wait is None or scene.age(*_REFUSED) < REFUSED_SECONDS:
+    if job is None or wait is None or not _has_lasted(scene, REFUSED_SECONDS, _REFUSED):
         return None
     if scene.observed.accounts[job.uid].read_at < scene.since[_REFUSED] + REFUSED_SECONDS:
         return None
@@ -156,7 +174,7 @@ def _driver_refused(scene: Scene, fleet: Fleet | None) -> Judgement | None:
 
 def _executors_wait(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     limit = None if fleet is None else _hopeless_seconds(fleet)
-    if fleet is None or limit is None or scene.age(*_executors_key(fleet, "waiting")) < limit:
+    if fleet is None or limit is None or not _has_lasted(scene, limit, _executors_key(fleet, "waiting")):
         return None
     first = fleet.pods[min(fleet.pending)]
     wait = wait_of(scene, first) or Wait("", "")
@@ -167,10 +185,12 @@ def _executors_wait(scene: Scene, fleet: Fleet | None) -> Judgement | None:
 def _executors_refused(scene: Scene, fleet: Fleet | None) -> Judgement | None:
     """They have been refused that long, and still were at the last attempt: that may be a while ago."""
     wait = create_wait(scene)
-    since = None if fleet is None else scene.since.get(_executors_key(fleet, "refused"))
-    if fleet is None or wait is None or since is None:
+    if fleet is None or wait is None:
         return None
-    if scene.state.troubles[CREATE].at < since + REFUSED_SECONDS:
+    key = _executors_key(fleet, "refused")
+    if not _has_lasted(scene, REFUSED_SECONDS, key):
+        return None
+    if scene.state.troubles[CREATE].at < scene.since[key] + REFUSED_SECONDS:
         return None
     return _no_executor(fleet, f"no executor can be created: {wait.message}", wait)
 

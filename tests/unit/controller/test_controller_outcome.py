@@ -20,7 +20,7 @@ from airflow_spark_k8s.exceptions import (
     TooManyRequests,
 )
 from tests.fakes.cluster import FakeCluster, Fault
-from tests.fakes.objects import DRIVER, status, terminated, waiting
+from tests.fakes.objects import DRIVER, RUNNING, status, terminated, waiting
 from tests.fakes.spark import CONFIG_MAP, JOB, PODS, REFERENCE, Application
 from tests.unit.controller.harness import EPOCH, control, in_virtual_time, out_of_reach, run_application
 
@@ -101,6 +101,27 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait_with_its_reason() -> None:
     assert run.outcome.verdict is Verdict.DRIVER_START_FAILED
     assert 'Back-off pulling image "nope"' in run.outcome.message
     assert run.seconds > 300
+
+
+def test_a_driver_that_starts_while_nobody_sees_it_is_not_given_up() -> None:
+    away = out_of_reach("ALL", lambda: ClusterUnreachable("connection refused"), 10, 200)
+
+    async def mischief(application: Application) -> None:
+        path, put = f"{PODS}/app-r0-1", application._set
+        application._set = lambda *args, **kwargs: None  # type: ignore[method-assign]
+        await asyncio.sleep(1.5)
+        state = waiting("CreateContainerConfigError", 'secret "late" not found')
+        application.cluster.put(path, {**application.driver, "status": status("Pending", DRIVER, state)})
+        outage = asyncio.ensure_future(away(application))
+        await asyncio.sleep(40)
+        application._set = put  # type: ignore[method-assign]
+        running = status("Running", DRIVER, RUNNING, podIP="10.0.0.1", conditions={"Ready": ""})
+        put(path, running, nodeName="node-1")
+        await outage
+
+    run = run_application(mischief)
+    assert run.outcome.verdict is Verdict.SUCCEEDED, run.text
+    assert run.seconds > 200
 
 
 def test_a_deadline_removes_the_job_and_shows_the_last_log_lines() -> None:

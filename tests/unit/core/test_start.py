@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_spark_k8s.core.actions import CreateExecutor, ReadEvents, RecordOutcome, Trouble
+from airflow_spark_k8s.core.actions import CreateExecutor, ListPods, ReadEvents, RecordOutcome, Trouble
 from airflow_spark_k8s.core.executor_ids import IdMarks
 from airflow_spark_k8s.core.history import EndedExecutor, History
 from airflow_spark_k8s.core.object_events import Account
@@ -319,6 +319,20 @@ def test_executors_that_were_refused_once_and_not_asked_for_since_may_be_created
     for _ in range(12):
         story.look(others, after=10)
     assert story.state.outcome is None
+
+
+def test_nothing_is_hopeless_before_the_pods_are_listed() -> None:
+    story = Story()
+    story.fails = lambda action: Trouble.UNCERTAIN if isinstance(action, ListPods) else Trouble.NONE
+    hopeless = pending(Pending("CreateContainerConfigError", 'secret "late" not found'))
+    story.look(hopeless)
+    for _ in range(5):
+        assert ListPods() in acts(story.look(hopeless, after=100))
+    story.fails = lambda action: Trouble.NONE
+    story.look(hopeless, after=100)
+    story.look(hopeless)
+    assert story.state.outcome is not None
+    assert isinstance(story.state.outcome.error(), DriverMisconfigured)
 
 
 def test_executors_without_room_in_the_quota_wait() -> None:
