@@ -18,6 +18,7 @@ from airflow_spark_k8s.core.state import Desired, Scene, State
 from tests.fakes.scenes import START, UNKNOWN, Story, driver, executor, failed, observed, says, spark
 
 TICK_SECONDS = 2.0
+LEAVING_SECONDS = 30
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Model:
     history: History = field(default_factory=History)
     stages: dict[int, str] = field(default_factory=lambda: {7: "ACTIVE"})
     slow: set[int] = field(default_factory=set)  # executors that do not register
+    leaving_since: dict[int, float] = field(default_factory=dict)  # of pods that were told to end
     busy: set[int] = field(default_factory=set)
     removed: dict[int, str] = field(default_factory=dict)  # executors whose removal the driver tells of
     lingering: bool = False  # deleted pods stay until `leave`
@@ -79,6 +81,11 @@ class Model:
 
     def tick(self) -> Plan:
         """One look and what it does; then some time passes."""
+        # Whatever stays for longer than its grace period counts as lost with its node, and is replaced.
+        over = [number for number, at in self.leaving_since.items() if self.now - at >= LEAVING_SECONDS]
+        for number in over:
+            del self.leaving_since[number]
+            self.pods.pop(number, None)
         self.story.now = self.now
         plan = self.story.look(self.view())
         self.lines += says(plan)
@@ -145,6 +152,7 @@ class Model:
     def _delete(self, name: str) -> None:
         number = next(number for number, pod in self.pods.items() if pod.name == name)
         if self.lingering and not self.pods[number].ended:
-            self.pods[number] = replace(self.pods[number], leaving_seconds=30)
+            self.pods[number] = replace(self.pods[number], leaving_seconds=LEAVING_SECONDS)
+            self.leaving_since[number] = self.now
         else:
             del self.pods[number]
