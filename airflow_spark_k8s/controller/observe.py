@@ -92,6 +92,7 @@ async def read_settings(observer: Observer) -> None:
             observer.world.miss_settings(str(error))
         except ClusterError as error:
             observer.complaints.failed(f"reading ConfigMap {name}", error)
+            observer.world.miss_settings(None)
             pause = max(pause, error.retry_after_seconds or 0.0)
         await observer.clock.sleep(pause * (1 + observer.clock.jitter() / 4))
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

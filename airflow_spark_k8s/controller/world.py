@@ -159,8 +159,8 @@ class World:
         self._events_refused = why
         self.miss_account(uid, asked_at)
 
-    def miss_settings(self, problem: str) -> None:
-        """Take in that the application's ConfigMap cannot be used."""
+    def miss_settings(self, problem: str | None) -> None:
+        """Take in why the application's ConfigMap cannot be used; None: nobody knows whether it can."""
         self._settings_problem = problem
         self.changed.set()
 

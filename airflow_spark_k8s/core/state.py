@@ -63,7 +63,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RepeatedRefusal:
     """The cluster refuses something, whenever it is asked."""
 
     text: str  # of the last answer
@@ -102,7 +102,7 @@ class State:
     said: Mapping[str, Said] = field(default_factory=dict)  # topic -> last line
     outcome: Outcome | None = None  # decided, perhaps not recorded yet
     listed_at: float = -math.inf  # when the pods were last asked for by a list of their own
-    refused: Refusal | None = None  # of another Job; None: it was not refused
+    refused: RepeatedRefusal | None = None  # of another Job; None: it was not refused
 
     def backoff(self, kind: str) -> Backoff:
         """Waiting after failures of this kind of call."""
@@ -205,7 +205,7 @@ def _after_restart(state: State, result: Result, sent_at: float) -> State:
     if result.trouble is not Trouble.REFUSED:
         return state
     since = state.refused.since if state.refused else sent_at
-    return replace(state, refused=Refusal(result.message, since, sent_at))
+    return replace(state, refused=RepeatedRefusal(result.message, since, sent_at))
 
 
 def _after_creation(state: State, number: int, trouble: Trouble, sent_at: float) -> State:

@@ -124,6 +124,21 @@ def test_a_driver_that_starts_while_nobody_sees_it_is_not_given_up() -> None:
     assert run.seconds > 200
 
 
+def test_settings_that_come_while_nobody_can_look_are_not_given_up() -> None:
+    away = out_of_reach("ALL", lambda: ClusterUnreachable("connection refused"), 5, 200)
+
+    async def mischief(application: Application) -> None:
+        settings = application.cluster.objects[CONFIG_MAP]
+        application.cluster.remove(CONFIG_MAP)
+        outage = asyncio.ensure_future(away(application))
+        await asyncio.sleep(100)
+        application.cluster.put(CONFIG_MAP, settings)
+        await outage
+
+    run = run_application(mischief)
+    assert run.outcome.verdict is Verdict.SUCCEEDED, run.text
+
+
 def test_a_deadline_removes_the_job_and_shows_the_last_log_lines() -> None:
     async def log(application: Application) -> None:
         application.cluster.texts[f"{PODS}/app-r0-1/log"] = lambda params: "reading\nstill reading"
