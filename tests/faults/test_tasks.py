@@ -74,26 +74,25 @@ def is_in_second_try(run: Run) -> bool:
     return run.state == "deferred" if run.dag_id == "deferred" else len(run.drivers) == 2
 
 
-def test_a_worker_killed_between_submission_and_deferral_has_its_driver_adopted(runs: dict[str, Run]) -> None:
-    run = runs["worker dies"]
-    run.await_that(lambda: run.task["try_number"] == 2 and run.state == "deferred", "the second try")
+def assert_adopted_driver_ends_well(run: Run) -> None:
     assert run.logs("Application .* is adopted from try 1", try_number=2)
     run.tell(0)
     run.await_state("success")
     (driver,) = run.drivers
     assert run.record == [f"{driver} started", f"{driver} ended with 0"]
     run.assert_kept(driver, "Succeeded")
+
+
+def test_a_worker_killed_between_submission_and_deferral_has_its_driver_adopted(runs: dict[str, Run]) -> None:
+    run = runs["worker dies"]
+    run.await_that(lambda: run.task["try_number"] == 2 and run.state == "deferred", "the second try")
+    assert_adopted_driver_ends_well(run)
 
 
 def test_a_worker_killed_while_it_watches_has_its_driver_adopted(runs: dict[str, Run]) -> None:
     run = runs["watcher dies"]
     run.await_that(lambda: run.logs("driver pod .* is running", try_number=2), "a look of the second try")
-    assert run.logs("Application .* is adopted from try 1", try_number=2)
-    run.tell(0)
-    run.await_state("success")
-    (driver,) = run.drivers
-    assert run.record == [f"{driver} started", f"{driver} ended with 0"]
-    run.assert_kept(driver, "Succeeded")
+    assert_adopted_driver_ends_well(run)
 
 
 def test_a_worker_killed_in_the_last_step_leaves_the_verdict_to_the_next_try(runs: dict[str, Run]) -> None:
